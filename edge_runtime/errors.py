@@ -1,0 +1,33 @@
+"""What a person can do something about. The command line prints these as one line and exits 2."""
+
+import sys
+from collections.abc import Callable
+
+
+class EdgeDetectError(Exception):
+    """Base of every error that is meant for the user: the message says what, where and what to do."""
+
+
+class FrameError(EdgeDetectError):
+    """A frame can't be judged. The pipeline turns it into a result row with verdict `error`."""
+
+
+class ModelError(EdgeDetectError):
+    """A model file is refused: not ours, damaged, or inconsistent with what it says about itself."""
+
+
+class OutputError(EdgeDetectError):
+    """Results can't be written where they were asked for."""
+
+
+class UsageError(EdgeDetectError):
+    """The command was asked for something that can't be done as written."""
+
+
+def run_command(command: Callable[[], object]) -> None:
+    """Run a command line; what a person can mend ends as one line on stderr and exit code 2."""
+    try:
+        command()
+    except EdgeDetectError as err:
+        print(f"error: {err}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,33 @@
+"""Image -> input tensor, and back to frame coordinates. Training and runtime share this one function."""
+
+import math
+
+import cv2
+import numpy as np
+
+from edge_runtime.results import Box, Image
+
+
+def prepare(image: Image, input_hw: tuple[int, int]) -> Image:
+    """Stretch a frame to the network's input.
+
+    image: (H, W, 3) uint8 BGR, any size. Returns (h, w, 3) uint8 BGR, contiguous.
+    Shrinking averages areas, so that a thin defect dims but never falls between two samples.
+    """
+    height, width = input_hw
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    shrinks = image.shape[0] >= height and image.shape[1] >= width
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
+
+
+def to_frame(box: Box, input_hw: tuple[int, int], size_wh: tuple[int, int]) -> Box:
+    """A box in input pixels -> the smallest box of whole frame pixels that covers it."""
+    scale_x, scale_y = size_wh[0] / input_hw[1], size_wh[1] / input_hw[0]
+    return Box(
+        math.floor(box.x0 * scale_x),
+        math.floor(box.y0 * scale_y),
+        min(math.ceil(box.x1 * scale_x), size_wh[0]),
+        min(math.ceil(box.y1 * scale_y), size_wh[1]),
+    )

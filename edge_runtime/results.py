@@ -1,0 +1,109 @@
+"""What flows through the runtime: frozen values, checked when they are made."""
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) uint8, BGR, as OpenCV decodes it."""
+Array = npt.NDArray[np.float32]
+
+
+class Verdict(StrEnum):
+    GOOD = "good"
+    ANOMALY = "anomaly"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Axis-aligned box in pixels, half-open: width is x1 - x0, slicing needs no +1."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x0 < self.x1 and 0 <= self.y0 < self.y1):
+            raise ValueError(f"empty or negative box: {self}")
+
+    @property
+    def area(self) -> int:
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union, in [0, 1]."""
+        width = min(self.x1, other.x1) - max(self.x0, other.x0)
+        height = min(self.y1, other.y1) - max(self.y0, other.y0)
+        shared = max(width, 0) * max(height, 0)
+        return shared / (self.area + other.area - shared)
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One region that speaks for `anomaly`.
+
+    box: in frame pixels. contribution: share of the frame's evidence inside the box, in [0, 1].
+    peak: hottest CAM value inside, in logits.
+    """
+
+    box: Box
+    contribution: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame. source: its name in the results; sha256: of the file's bytes, hex."""
+
+    source: str
+    sha256: str
+    image: Image
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.image.shape[1], self.image.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of one frame.
+
+    logits: (2,) float32, (good, anomaly). activations: (h/16, w/16, C) float32, `block5_conv3`.
+    """
+
+    logits: Array
+    activations: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The result for one frame: judged (verdict, score, margin, ...) or `error` with the reason.
+
+    score: probability of `anomaly` in [0, 1]. margin: logit(anomaly) - logit(good).
+    threshold: the score from which on a frame is an anomaly. residual: |mean(CAM) + offset - margin|
+    in logits, None where the wiring makes the CAM an approximation. elapsed_ms: time per stage.
+    """
+
+    source: str
+    sha256: str | None
+    size_wh: tuple[int, int] | None
+    verdict: Verdict
+    score: float | None = None
+    margin: float | None = None
+    threshold: float | None = None
+    defects: tuple[Defect, ...] = ()
+    residual: float | None = None
+    elapsed_ms: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.verdict is Verdict.ERROR) != (self.error is not None):
+            raise ValueError(f"{self.source}: verdict {self.verdict} with error {self.error!r}")
+        judged = self.score is not None and math.isfinite(self.score)
+        if self.verdict is not Verdict.ERROR and not judged:
+            raise ValueError(f"{self.source}: verdict {self.verdict} without a finite score")

@@ -1,0 +1,137 @@
+"""python -m train DATA -o RUN"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from edge_runtime.errors import UsageError, run_command  # noqa: E402
+from train.augment import Augmentation  # noqa: E402
+from train.data import LabelledFrame, load, split  # noqa: E402
+
+
+class Backbone(StrEnum):
+    VGG19 = "vgg19"
+    SLIM = "vgg19-slim"
+
+
+class Wiring(StrEnum):
+    EXACT = "exact"
+    FULL = "full"
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`HxW` or `N` -> (height, width); both multiples of 16, so that every pooling divides evenly."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.lower())
+    size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if min(size) < 32 or any(side % 16 for side in size):
+        raise UsageError(f"--input-size {text}: expected HxW (or N for NxN), each a multiple of 16 and at least 32, for example 192x256")
+    return size
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder holding good/ and anomaly/ (or the MVTec layout).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model and the record of its training.")],
+    backbone: Annotated[Backbone, typer.Option(help="vgg19 is full width; vgg19-slim scales every layer by --width.")] = Backbone.VGG19,
+    width: Annotated[float, typer.Option(min=0.02, max=1.0, help="Width of vgg19-slim.")] = 0.25,
+    wiring: Annotated[Wiring, typer.Option(help="exact: the heatmap is the logit, spread over the picture. full: VGG19 to its end, the heatmap is approximate.")] = Wiring.EXACT,
+    weights: Annotated[str, typer.Option(help="imagenet, none (from scratch), or a notop weights file of Keras. Default: imagenet for vgg19, none for slim.")] = "",
+    input_size: Annotated[str, typer.Option(help="HxW in pixels, multiples of 16; frames are stretched to it.")] = "224x224",
+    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    learning_rate: Annotated[float, typer.Option(help="Peak rate. Default: 1e-3 from scratch, 1e-4 from weights.")] = 0.0,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation before stopping.")] = 10,
+    validation: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of the frames to validate on.")] = 0.2,
+    group: Annotated[str | None, typer.Option(help="Regular expression on a frame's path; frames with the same match stay on one side of the split.")] = None,
+    flip: Annotated[bool, typer.Option(help="Mirror frames while training; switch off for directional parts.")] = True,
+    product: Annotated[str, typer.Option(help="Name of the part, kept in the model file. Default: the data folder's name.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
+) -> None:
+    """Learn to tell good frames from anomalies."""
+    from_scratch = (weights or ("none" if backbone is Backbone.SLIM else "imagenet")) == "none"
+    if backbone is Backbone.SLIM and not from_scratch:
+        raise UsageError("vgg19-slim has no published weights: train it with --weights none, or use --backbone vgg19")
+    input_hw = parse_size(input_size)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
+
+    samples = load(data, input_hw, progress=lambda done, total: report("reading frames", done, total))
+    parts = split(samples.frames, data, validation, group, seed)
+    train, held_out = samples.pick(parts.train), samples.pick(parts.validation)
+    out.mkdir(parents=True, exist_ok=True)
+
+    import keras  # takes seconds to import: only when the frames are known to be usable
+
+    from train import fit, run, vgg
+
+    keras.utils.set_random_seed(seed)
+    slim_width = width if backbone is Backbone.SLIM else 1.0
+    model = vgg.build(input_hw, slim_width, wiring.value, batch_norm=from_scratch)
+    if not from_scratch:
+        vgg.load_backbone_weights(model, weights or "imagenet")
+    recipe = fit.Recipe(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate or (1e-3 if from_scratch else 1e-4),
+        patience=patience,
+        seed=seed,
+        augmentation=Augmentation() if flip else Augmentation(flip_horizontal=False, flip_vertical=False),
+    )
+    print(f"training {backbone} ({model.count_params():,} parameters) on {describe(parts.train)}, validating on {describe(parts.validation)}", file=sys.stderr)
+    history, best, best_epoch = fit.fit(model, train, held_out, recipe)
+
+    model.save(out / run.MODEL)
+    record = run.Run(
+        product=product or data.absolute().name,
+        backbone=backbone.value,
+        width=slim_width,
+        wiring=wiring.value,
+        weights="none" if from_scratch else weights or "imagenet",
+        input_hw=input_hw,
+        seed=seed,
+        epochs=len(history["loss"]),
+        best_epoch=best_epoch,
+        augmentation=asdict(recipe.augmentation),
+        train_counts=counts(parts.train),
+        validation_counts=counts(parts.validation),
+        data_sha256=fingerprint(samples.frames),
+        versions=run.versions(),
+    )
+    metrics = {"validation_auroc": best.auroc, "validation_loss": best.loss, "best_epoch": best_epoch}
+    run.write(out, record, parts, history, metrics)
+    print(json.dumps({"model": str(out / run.MODEL), **metrics}))
+
+
+def counts(frames: Sequence[LabelledFrame]) -> tuple[int, int]:
+    anomalies = sum(frame.label for frame in frames)
+    return len(frames) - anomalies, anomalies
+
+
+def describe(frames: Sequence[LabelledFrame]) -> str:
+    good, anomaly = counts(frames)
+    return f"{good} good + {anomaly} anomaly frames"
+
+
+def fingerprint(frames: Sequence[LabelledFrame]) -> str:
+    """One hash for the whole data set: every label with its frame's content, in any order."""
+    lines = sorted(f"{frame.label} {frame.sha256}" for frame in frames)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def report(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
+        print(f"\r{what}: {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run_command(lambda: typer.run(main))

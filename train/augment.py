@@ -1,0 +1,52 @@
+"""Random changes that leave the label true: position, light, focus, noise. In the data pipeline, never in the model."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge_runtime.results import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far a training frame may be changed; 0 or False switches a change off.
+
+    rotate: degrees. shift: share of the side. zoom: share. gain: share of the contrast. offset: grey
+    levels. noise: standard deviation in grey levels. blur: sigma in input pixels.
+    """
+
+    flip_horizontal: bool = True
+    flip_vertical: bool = True
+    rotate: float = 10.0
+    shift: float = 0.06
+    zoom: float = 0.10
+    gain: float = 0.15
+    offset: float = 12.0
+    noise: float = 3.0
+    blur: float = 0.7
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        """(h, w, 3) uint8 BGR -> a changed copy of the same shape."""
+        return self._light(self._move(image, rng), rng)
+
+    def _move(self, image: Image, rng: np.random.Generator) -> Image:
+        height, width = image.shape[:2]
+        angle, zoom = rng.uniform(-self.rotate, self.rotate), 1 + rng.uniform(-self.zoom, self.zoom)
+        matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, zoom)
+        matrix[:, 2] += rng.uniform(-self.shift, self.shift, 2) * (width, height)
+        moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        if self.flip_horizontal and rng.random() < 0.5:
+            moved = moved[:, ::-1]
+        if self.flip_vertical and rng.random() < 0.5:
+            moved = moved[::-1]
+        return np.ascontiguousarray(moved, np.uint8)
+
+    def _light(self, image: Image, rng: np.random.Generator) -> Image:
+        gain, offset = 1 + rng.uniform(-self.gain, self.gain), rng.uniform(-self.offset, self.offset)
+        sigma = rng.uniform(0, self.blur)
+        lit = image.astype(np.float32) * gain + offset
+        if sigma > 0.2:
+            lit = cv2.GaussianBlur(lit, (0, 0), sigma)
+        lit += rng.standard_normal(image.shape, np.float32) * rng.uniform(0, self.noise)
+        return np.clip(lit, 0, 255).astype(np.uint8)

@@ -1,0 +1,167 @@
+"""Two folders of frames -> labelled frames, split so that what is validated was never trained on."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from sklearn.model_selection import StratifiedGroupKFold
+
+from edge_runtime import frames
+from edge_runtime.errors import FrameError, UsageError
+from edge_runtime.preprocess import prepare
+from edge_runtime.results import Image
+
+MIN_PER_CLASS = 5
+LABELS = ("good", "anomaly")
+
+
+class LabelledFrame(BaseModel):
+    """One frame of the training data. path: relative to the data folder; label: 0 good, 1 anomaly."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str
+    label: int
+    sha256: str
+
+
+class Split(BaseModel):
+    """Which frames were trained on and which only validated; RUN/split.json."""
+
+    model_config = ConfigDict(frozen=True)
+    root: str
+    train: tuple[LabelledFrame, ...]
+    validation: tuple[LabelledFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """frames[i] with its prepared image images[i]: (n, h, w, 3) uint8 BGR."""
+
+    frames: tuple[LabelledFrame, ...]
+    images: Image
+
+    @property
+    def labels(self) -> np.typing.NDArray[np.int64]:
+        return np.array([frame.label for frame in self.frames], np.int64)
+
+    def pick(self, chosen: Iterable[LabelledFrame]) -> "Samples":
+        row = {frame.path: index for index, frame in enumerate(self.frames)}
+        wanted = tuple(chosen)
+        return Samples(wanted, self.images[[row[frame.path] for frame in wanted]])
+
+
+def class_folders(root: Path) -> tuple[list[Path], list[Path]]:
+    """(good folders, anomaly folders) under the data folder.
+
+    Understood: `good/` + `anomaly/`; the same under `train/`; the MVTec layout, where `train/good` and
+    `test/good` are good and every other `test/<defect>` is an anomaly. Raises UsageError.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder")
+    for base in (root, root / "train"):
+        if (base / "good").is_dir() and (base / "anomaly").is_dir():
+            return [base / "good"], [base / "anomaly"]
+    if (root / "train" / "good").is_dir() and (root / "test").is_dir():
+        tests = sorted(folder for folder in (root / "test").iterdir() if folder.is_dir())
+        good = [root / "train" / "good", *(folder for folder in tests if folder.name == "good")]
+        return good, [folder for folder in tests if folder.name != "good"]
+    found = ", ".join(sorted(entry.name for entry in root.iterdir())[:6]) or "nothing"
+    raise UsageError(f"{root}: expected the folders good/ and anomaly/ (or train/good and test/<defect>), found {found}")
+
+
+def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], None]) -> Samples:
+    """Read and prepare every frame. Raises UsageError for frames that can't be read, too few frames
+    in a class, or one picture in both classes; each message names the files."""
+    files = [
+        (file, label)
+        for label, folders in enumerate(class_folders(root))
+        for folder in folders
+        for file in frames.find([str(folder)])
+    ]
+    counts = Counter(label for _, label in files)
+    for label, name in enumerate(LABELS):
+        if counts[label] < MIN_PER_CLASS:
+            raise UsageError(f"{root}: {counts[label]} {name} frames; at least {MIN_PER_CLASS} are needed to learn from")
+
+    def one(item: tuple[frames.FrameFile, int]) -> tuple[LabelledFrame, Image] | str:
+        file, label = item
+        try:
+            frame = frames.read(file)
+        except FrameError as err:
+            return f"{file.path} {err}"
+        path = file.path.relative_to(root.absolute()).as_posix()
+        return LabelledFrame(path=path, label=label, sha256=frame.sha256), prepare(frame.image, input_hw)
+
+    loaded: list[tuple[LabelledFrame, Image]] = []
+    broken: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        for done, result in enumerate(pool.map(one, files), 1):
+            broken.append(result) if isinstance(result, str) else loaded.append(result)
+            progress(done, len(files))
+    if broken:
+        raise UsageError(_listed(f"{len(broken)} frames can't be used; repair or remove them", broken))
+    _refuse_contradictions([frame for frame, _ in loaded])
+    return Samples(tuple(frame for frame, _ in loaded), np.stack([image for _, image in loaded]))
+
+
+def _refuse_contradictions(labelled: Sequence[LabelledFrame]) -> None:
+    by_content: dict[str, list[LabelledFrame]] = {}
+    for frame in labelled:
+        by_content.setdefault(frame.sha256, []).append(frame)
+    both = [
+        " = ".join(frame.path for frame in same)
+        for same in by_content.values()
+        if len({frame.label for frame in same}) > 1
+    ]
+    if both:
+        raise UsageError(_listed(f"{len(both)} pictures are both good and anomaly; decide each", both))
+
+
+def _listed(what: str, items: Sequence[str], limit: int = 10) -> str:
+    more = [f"... and {len(items) - limit} more"] if len(items) > limit else []
+    return "\n  ".join([f"{what}:", *items[:limit], *more])
+
+
+def split(labelled: Sequence[LabelledFrame], root: Path, share: float, group: str | None, seed: int) -> Split:
+    """Stratified split; frames of one group, and frames with the same content, stay on one side.
+
+    group: regular expression searched in each frame's path; its first group, or else the whole match,
+    names the group (a part, a place, a sequence). share: of the frames to validate on, in (0, 0.5].
+    Raises UsageError.
+    """
+    groups = _groups(labelled, group)
+    folds = max(2, round(1 / share))
+    labels = [frame.label for frame in labelled]
+    if len(set(groups)) < folds:
+        raise UsageError(f"--group {group!r} finds {len(set(groups))} groups; {folds} are needed to validate on one in {folds}")
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    train, validation = next(iter(splitter.split(labels, labels, groups)))
+    result = Split(
+        root=str(root.absolute()),
+        train=tuple(labelled[index] for index in train),
+        validation=tuple(labelled[index] for index in validation),
+    )
+    for side, part in (("training", result.train), ("validation", result.validation)):
+        missing = {0, 1} - {frame.label for frame in part}
+        if missing:
+            raise UsageError(f"the {side} side of the split has no {LABELS[missing.pop()]} frames: use more groups or another --seed")
+    return result
+
+
+def _groups(labelled: Sequence[LabelledFrame], group: str | None) -> list[str]:
+    if group is None:
+        return [frame.sha256 for frame in labelled]
+    try:
+        pattern = re.compile(group)
+    except re.error as err:
+        raise UsageError(f"--group {group!r} is no regular expression: {err}") from None
+    found = [pattern.search(frame.path) for frame in labelled]
+    unmatched = [frame.path for frame, match in zip(labelled, found, strict=True) if match is None]
+    if unmatched:
+        raise UsageError(_listed(f"--group {group!r} does not match {len(unmatched)} frames", unmatched))
+    return [match.group(1 if match.re.groups else 0) for match in found if match]

@@ -1,0 +1,76 @@
+"""VGG19 -> global average pooling -> Dense(1) -> Dense(2), at any width, with or without BatchNorm."""
+
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from edge_runtime.errors import UsageError
+
+Wiring = Literal["exact", "full"]
+
+BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
+"""(convolutions, filters) per block; Simonyan & Zisserman 2014, configuration E."""
+TAP = "block5_conv3"
+MEAN_BGR = (103.939, 116.779, 123.68)
+"""What the ImageNet weights expect to be subtracted, in BGR order."""
+
+
+def build(input_hw: tuple[int, int], width: float, wiring: Wiring, batch_norm: bool) -> keras.Model:
+    """The classifier: (N, h, w, 3) BGR in 0..255 -> logits (N, 2), ordered (good, anomaly).
+
+    width scales every layer's filters (1.0 is VGG19). wiring `exact` ends the network at block5_conv3,
+    which the pooling then reads, so that the class activation map is the logit spread over the picture;
+    `full` pools after block5_pool as VGG19 does, and the map is an approximation. With batch_norm the
+    convolutions have no bias and `<layer>_bn`, `<layer>_relu` follow; `export` folds them away.
+    """
+    image = keras.Input((*input_hw, 3), name="image")
+    x = layers.Rescaling(1.0, offset=[-mean for mean in MEAN_BGR], name="centre")(image)
+    for block, (convolutions, filters) in enumerate(BLOCKS, 1):
+        for index in range(1, convolutions + 1):
+            name = f"block{block}_conv{index}"
+            x = _convolution(x, name, max(1, round(filters * width)), batch_norm)
+            if wiring == "exact" and name == TAP:
+                return _head(image, x)
+        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+    return _head(image, x)
+
+
+def _convolution(x: Any, name: str, filters: int, batch_norm: bool) -> Any:
+    if not batch_norm:
+        return layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)(x)
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(x)
+    x = layers.BatchNormalization(name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _head(image: Any, x: Any) -> keras.Model:
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dense(1, name="dense")(x)
+    return keras.Model(image, layers.Dense(2, name="logits")(x), name="edge_detect")
+
+
+def tap(model: keras.Model) -> Any:
+    """The tensor (N, h/16, w/16, C) after block5_conv3's ReLU, the layer the CAM is made of."""
+    names = {layer.name for layer in model.layers}
+    return model.get_layer(f"{TAP}_relu" if f"{TAP}_relu" in names else TAP).output
+
+
+def load_backbone_weights(model: keras.Model, weights: str) -> None:
+    """Copy VGG19's convolutions into a model built without BatchNorm at width 1.
+
+    weights: `imagenet` (Keras downloads its file), or the path of a file in the layout of the one that
+    Keras publishes (vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5). Raises UsageError.
+    """
+    try:
+        source = keras.applications.VGG19(include_top=False, weights=weights)
+        for layer in source.layers:
+            if layer.weights and layer.name in {own.name for own in model.layers}:
+                model.get_layer(layer.name).set_weights(layer.get_weights())
+    except Exception as err:  # Keras raises whatever its HDF5 reader and its downloader raise.
+        hint = (
+            "Keras could not download them; on a PC without internet pass the file with --weights FILE"
+            if weights == "imagenet"
+            else "expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 as Keras publishes it"
+        )
+        raise UsageError(f"--weights {weights}: {hint} ({str(err).splitlines()[0] if str(err) else type(err).__name__})") from err
