@@ -42,7 +42,9 @@ def find(inputs: Sequence[str], exclude: Path | None = None) -> list[FrameFile]:
     except ValueError as err:
         raise UsageError(f"the inputs lie on different drives ({err}); inspect them one by one") from None
     hidden = Path(os.path.abspath(exclude)) if exclude else None
-    paths = dict.fromkeys(path for root in roots for path in _walk(root) if not (hidden and path.is_relative_to(hidden)))
+    paths = dict.fromkeys(
+        path for root in roots for path in _walk(root) if not (hidden and path.is_relative_to(hidden))
+    )
     if not paths:
         kinds = " ".join(sorted(SUFFIXES))
         raise UsageError(f"no frames found in {', '.join(map(str, inputs))} (looked for {kinds})")
@@ -132,6 +134,6 @@ def decode(data: bytes) -> np.typing.NDArray[np.uint8]:
 
 
 def read(file: FrameFile) -> Frame:
-    """Read and decode one frame. Raises FrameError; its message completes the sentence "<frame> ...". """
+    """Read and decode one frame. Raises FrameError; its message completes the sentence "<frame> ..."."""
     data = read_bytes(file.path)
     return Frame(file.source, hashlib.sha256(data).hexdigest(), decode(data))

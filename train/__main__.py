@@ -15,9 +15,9 @@ import typer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from edge_runtime.errors import UsageError, run_command  # noqa: E402
-from train.augment import Augmentation  # noqa: E402
-from train.data import LabelledFrame, load, split  # noqa: E402
+from edge_runtime.errors import UsageError, run_command
+from train.augment import Augmentation
+from train.data import LabelledFrame, load, split
 
 
 class Backbone(StrEnum):
@@ -35,26 +35,59 @@ def parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.lower())
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if min(size) < 32 or any(side % 16 for side in size):
-        raise UsageError(f"--input-size {text}: expected HxW (or N for NxN), each a multiple of 16 and at least 32, for example 192x256")
+        raise UsageError(
+            f"--input-size {text}: expected HxW (or N for NxN), each a multiple of 16 and at least 32, for example 192x256"
+        )
     return size
 
 
 def main(
     data: Annotated[Path, typer.Argument(help="Folder holding good/ and anomaly/ (or the MVTec layout).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model and the record of its training.")],
-    backbone: Annotated[Backbone, typer.Option(help="vgg19 is full width; vgg19-slim scales every layer by --width.")] = Backbone.VGG19,
+    backbone: Annotated[
+        Backbone, typer.Option(help="vgg19 is full width; vgg19-slim scales every layer by --width.")
+    ] = Backbone.VGG19,
     width: Annotated[float, typer.Option(min=0.02, max=1.0, help="Width of vgg19-slim.")] = 0.25,
-    wiring: Annotated[Wiring, typer.Option(help="exact: the heatmap is the logit, spread over the picture. full: VGG19 to its end, the heatmap is approximate.")] = Wiring.EXACT,
-    weights: Annotated[str, typer.Option(help="imagenet, none (from scratch), or a notop weights file of Keras. Default: imagenet for vgg19, none for slim.")] = "",
-    input_size: Annotated[str, typer.Option(help="HxW in pixels, multiples of 16; frames are stretched to it.")] = "224x224",
+    wiring: Annotated[
+        Wiring,
+        typer.Option(
+            help="exact: the heatmap is the logit, spread over the picture. full: VGG19 to its end, the heatmap is approximate."
+        ),
+    ] = Wiring.EXACT,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="imagenet, none (from scratch), or a notop weights file of Keras. Default: imagenet for vgg19, none for slim."
+        ),
+    ] = "",
+    input_size: Annotated[
+        str, typer.Option(help="HxW in pixels, multiples of 16; frames are stretched to it.")
+    ] = "224x224",
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Peak rate. Default: 1e-3 from scratch, 1e-4 from weights.")] = 0.0,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak rate. Default: 1e-3 from scratch, 1e-4 from weights.")
+    ] = 0.0,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation before stopping.")] = 10,
     validation: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of the frames to validate on.")] = 0.2,
-    group: Annotated[str | None, typer.Option(help="Regular expression on a frame's path; frames with the same match stay on one side of the split.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression on a frame's path; frames with the same match stay on one side of the split."
+        ),
+    ] = None,
     flip: Annotated[bool, typer.Option(help="Mirror frames while training; switch off for directional parts.")] = True,
-    product: Annotated[str, typer.Option(help="Name of the part, kept in the model file. Default: the data folder's name.")] = "",
+    product: Annotated[
+        str, typer.Option(help="Name of the part, kept in the model file. Default: the data folder's name.")
+    ] = "",
+    paste: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.9,
+            help="Share of the good frames that get a made-up defect, to teach the heatmap where to look.",
+        ),
+    ] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
 ) -> None:
     """Learn to tell good frames from anomalies."""
@@ -85,9 +118,13 @@ def main(
         learning_rate=learning_rate or (1e-3 if from_scratch else 1e-4),
         patience=patience,
         seed=seed,
+        paste=paste,
         augmentation=Augmentation() if flip else Augmentation(flip_horizontal=False, flip_vertical=False),
     )
-    print(f"training {backbone} ({model.count_params():,} parameters) on {describe(parts.train)}, validating on {describe(parts.validation)}", file=sys.stderr)
+    print(
+        f"training {backbone} ({model.count_params():,} parameters) on {describe(parts.train)}, validating on {describe(parts.validation)}",
+        file=sys.stderr,
+    )
     history, best, best_epoch = fit.fit(model, train, held_out, recipe)
 
     model.save(out / run.MODEL)
@@ -101,6 +138,7 @@ def main(
         seed=seed,
         epochs=len(history["loss"]),
         best_epoch=best_epoch,
+        validation_auroc=best.auroc,
         augmentation=asdict(recipe.augmentation),
         train_counts=counts(parts.train),
         validation_counts=counts(parts.validation),

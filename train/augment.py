@@ -26,27 +26,28 @@ class Augmentation:
     noise: float = 3.0
     blur: float = 0.7
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
-        """(h, w, 3) uint8 BGR -> a changed copy of the same shape."""
-        return self._light(self._move(image, rng), rng)
-
-    def _move(self, image: Image, rng: np.random.Generator) -> Image:
+    def move(self, image: Image, rng: np.random.Generator) -> Image:
+        """Rotate, zoom, shift, mirror: (h, w, 3) uint8 BGR -> a copy of the same shape."""
         height, width = image.shape[:2]
         angle, zoom = rng.uniform(-self.rotate, self.rotate), 1 + rng.uniform(-self.zoom, self.zoom)
         matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, zoom)
-        matrix[:, 2] += rng.uniform(-self.shift, self.shift, 2) * (width, height)
-        moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        matrix[0, 2] += rng.uniform(-self.shift, self.shift) * width
+        matrix[1, 2] += rng.uniform(-self.shift, self.shift) * height
+        moved = cv2.warpAffine(
+            image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
         if self.flip_horizontal and rng.random() < 0.5:
             moved = moved[:, ::-1]
         if self.flip_vertical and rng.random() < 0.5:
             moved = moved[::-1]
         return np.ascontiguousarray(moved, np.uint8)
 
-    def _light(self, image: Image, rng: np.random.Generator) -> Image:
+    def light(self, image: Image, rng: np.random.Generator) -> Image:
+        """Contrast, brightness, focus, noise: (h, w, 3) uint8 BGR -> a copy of the same shape."""
         gain, offset = 1 + rng.uniform(-self.gain, self.gain), rng.uniform(-self.offset, self.offset)
         sigma = rng.uniform(0, self.blur)
-        lit = image.astype(np.float32) * gain + offset
-        if sigma > 0.2:
-            lit = cv2.GaussianBlur(lit, (0, 0), sigma)
-        lit += rng.standard_normal(image.shape, np.float32) * rng.uniform(0, self.noise)
-        return np.clip(lit, 0, 255).astype(np.uint8)
+        lit = np.asarray(image * np.float32(gain) + np.float32(offset), np.float32)
+        if sigma > 0.2:  # narrower than that, the kernel is a single pixel
+            lit = np.asarray(cv2.GaussianBlur(lit, (0, 0), sigma), np.float32)
+        lit += rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0, self.noise))
+        return np.asarray(np.clip(lit, 0, 255), np.uint8)

@@ -71,7 +71,9 @@ def class_folders(root: Path) -> tuple[list[Path], list[Path]]:
         good = [root / "train" / "good", *(folder for folder in tests if folder.name == "good")]
         return good, [folder for folder in tests if folder.name != "good"]
     found = ", ".join(sorted(entry.name for entry in root.iterdir())[:6]) or "nothing"
-    raise UsageError(f"{root}: expected the folders good/ and anomaly/ (or train/good and test/<defect>), found {found}")
+    raise UsageError(
+        f"{root}: expected the folders good/ and anomaly/ (or train/good and test/<defect>), found {found}"
+    )
 
 
 def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], None]) -> Samples:
@@ -86,7 +88,9 @@ def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], N
     counts = Counter(label for _, label in files)
     for label, name in enumerate(LABELS):
         if counts[label] < MIN_PER_CLASS:
-            raise UsageError(f"{root}: {counts[label]} {name} frames; at least {MIN_PER_CLASS} are needed to learn from")
+            raise UsageError(
+                f"{root}: {counts[label]} {name} frames; at least {MIN_PER_CLASS} are needed to learn from"
+            )
 
     def one(item: tuple[frames.FrameFile, int]) -> tuple[LabelledFrame, Image] | str:
         file, label = item
@@ -138,7 +142,9 @@ def split(labelled: Sequence[LabelledFrame], root: Path, share: float, group: st
     folds = max(2, round(1 / share))
     labels = [frame.label for frame in labelled]
     if len(set(groups)) < folds:
-        raise UsageError(f"--group {group!r} finds {len(set(groups))} groups; {folds} are needed to validate on one in {folds}")
+        raise UsageError(
+            f"--group {group!r} finds {len(set(groups))} groups; {folds} are needed to validate on one in {folds}"
+        )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     train, validation = next(iter(splitter.split(labels, labels, groups)))
     result = Split(
@@ -149,7 +155,9 @@ def split(labelled: Sequence[LabelledFrame], root: Path, share: float, group: st
     for side, part in (("training", result.train), ("validation", result.validation)):
         missing = {0, 1} - {frame.label for frame in part}
         if missing:
-            raise UsageError(f"the {side} side of the split has no {LABELS[missing.pop()]} frames: use more groups or another --seed")
+            raise UsageError(
+                f"the {side} side of the split has no {LABELS[missing.pop()]} frames: use more groups or another --seed"
+            )
     return result
 
 

@@ -26,6 +26,7 @@ class Run(BaseModel):
     seed: int
     epochs: int
     best_epoch: int
+    validation_auroc: float
     augmentation: dict[str, bool | float]
     train_counts: tuple[int, int]
     validation_counts: tuple[int, int]
@@ -34,7 +35,11 @@ class Run(BaseModel):
 
 
 def versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("keras", "tensorflow", "numpy", "opencv-python") if _installed(name)}
+    return {
+        name: importlib.metadata.version(name)
+        for name in ("keras", "tensorflow", "numpy", "opencv-python")
+        if _installed(name)
+    }
 
 
 def _installed(name: str) -> bool:
@@ -45,7 +50,9 @@ def _installed(name: str) -> bool:
     return True
 
 
-def write(folder: Path, run: Run, split: Split, history: dict[str, list[float]], metrics: dict[str, float | int]) -> None:
+def write(
+    folder: Path, run: Run, split: Split, history: dict[str, list[float]], metrics: dict[str, float | int]
+) -> None:
     (folder / RUN).write_text(run.model_dump_json(indent=1))
     (folder / SPLIT).write_text(split.model_dump_json(indent=1))
     (folder / HISTORY).write_text(json.dumps(history, indent=1))
@@ -55,7 +62,9 @@ def write(folder: Path, run: Run, split: Split, history: dict[str, list[float]],
 def read(folder: Path) -> tuple[Run, Split]:
     """Raises UsageError where the folder was not left by a training of this version."""
     try:
-        return Run.model_validate_json((folder / RUN).read_bytes()), Split.model_validate_json((folder / SPLIT).read_bytes())
+        return Run.model_validate_json((folder / RUN).read_bytes()), Split.model_validate_json(
+            (folder / SPLIT).read_bytes()
+        )
     except OSError as err:
         raise UsageError(f"{err.filename}: {err.strerror}; expected a folder written by python -m train") from None
     except ValidationError as err:

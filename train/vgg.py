@@ -73,4 +73,6 @@ def load_backbone_weights(model: keras.Model, weights: str) -> None:
             if weights == "imagenet"
             else "expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 as Keras publishes it"
         )
-        raise UsageError(f"--weights {weights}: {hint} ({str(err).splitlines()[0] if str(err) else type(err).__name__})") from err
+        raise UsageError(
+            f"--weights {weights}: {hint} ({str(err).splitlines()[0] if str(err) else type(err).__name__})"
+        ) from err

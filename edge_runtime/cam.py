@@ -1,0 +1,107 @@
+"""The explanation: activations and dense weights -> CAM in logits -> heat -> boxes. Pure functions of arrays.
+
+With A the activations that feed the pooling, (w, b) the Dense(1) and (v, beta) the two-unit output:
+
+    margin = logit_anomaly - logit_good = (v1 - v0) * (w . mean(A) + b) + beta1 - beta0
+    CAM(x, y) = (v1 - v0) * w . A(x, y)         =>         mean(CAM) + offset = margin
+
+The sign of v1 - v0 matters: without it, half of all trainings would show the good parts.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge_runtime.manifest import Calibration
+from edge_runtime.results import Array, Box, Defect
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The two dense layers, folded into one direction.
+
+    direction: (C,) float32, (v1 - v0) * w. offset: logits, the part of the margin that lies nowhere in the picture.
+    """
+
+    direction: Array
+    offset: float
+
+    @classmethod
+    def fold(cls, dense_weights: Array, dense_bias: Array, output_weights: Array, output_bias: Array) -> "Head":
+        """dense_weights (C, 1), dense_bias (1,), output_weights (1, 2), output_bias (2,), all float32."""
+        turn = float(output_weights[0, 1]) - float(output_weights[0, 0])
+        offset = turn * float(dense_bias[0]) + float(output_bias[1]) - float(output_bias[0])
+        return cls((turn * dense_weights[:, 0].astype(np.float64)).astype(np.float32), offset)
+
+
+def class_activation_map(activations: Array, head: Head) -> Array:
+    """Spread the logit margin over the picture (Zhou et al. 2016, eq. 2).
+
+    activations: (h, w, C) float32, the layer that feeds the global average pooling.
+    Returns (h, w) float32 in logits; its mean plus `head.offset` is the margin.
+    """
+    return np.asarray(activations @ head.direction, np.float32)
+
+
+def residual(cam: Array, head: Head, margin: float) -> float:
+    """How far the map is from adding up to the margin: |mean(CAM) + offset - margin|, in logits."""
+    return abs(float(cam.mean(dtype=np.float64)) + head.offset - margin)
+
+
+def upsample(cam: Array, size_hw: tuple[int, int]) -> Array:
+    """(h, w) float32 -> size_hw, bilinear between cell centres. Keeps the mean where size_hw is a multiple of (h, w)."""
+    return np.asarray(cv2.resize(cam, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def heat(cam: Array, calibration: Calibration) -> Array:
+    """CAM in logits -> heat in [0, 1] on the absolute scale fixed at calibration; the same for every frame."""
+    span = calibration.heat_hot - calibration.heat_cold
+    return np.asarray(np.clip((cam - calibration.heat_cold) / span, 0, 1), np.float32)
+
+
+def defects(cam: Array, calibration: Calibration) -> tuple[Defect, ...]:
+    """Regions that are hotter than good parts get, strongest contribution first.
+
+    cam: (h, w) float32 in logits, at input size. A region is a connected piece of at least
+    `min_box_area` pixels above the box threshold; its box holds what is also above half of its own peak,
+    so that a strong defect does not grow a wide margin. Contribution: share of the frame's evidence
+    (what exceeds heat_cold) that lies inside the box.
+    """
+    evidence = np.maximum(cam - np.float32(calibration.heat_cold), 0)
+    level = calibration.box_heat * (calibration.heat_hot - calibration.heat_cold)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((evidence >= level).astype(np.uint8), connectivity=8)
+    kept = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] >= calibration.min_box_area]
+    found = [_defect(np.where(labels == label, evidence, 0), evidence, calibration) for label in kept]
+    return tuple(sorted(found, key=lambda defect: (-defect.contribution, defect.box.y0, defect.box.x0)))
+
+
+def hottest(cam: Array, calibration: Calibration) -> Defect | None:
+    """The one region around the peak, for a reject in which no region passes the box threshold by itself.
+
+    cam: as for `defects`. None where the whole frame is colder than heat_cold.
+    """
+    evidence = np.maximum(cam - np.float32(calibration.heat_cold), 0)
+    if not evidence.any():
+        return None
+    _, labels = cv2.connectedComponents((evidence >= evidence.max() / 2).astype(np.uint8), connectivity=8)
+    return _defect(np.where(labels == labels.flat[int(evidence.argmax())], evidence, 0), evidence, calibration)
+
+
+def _defect(region: Array, evidence: Array, calibration: Calibration) -> Defect:
+    """region: the evidence inside one connected piece, zero elsewhere."""
+    peak = float(region.max())
+    rows, columns = np.nonzero(region >= peak / 2)
+    box = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+    inside = evidence[box.y0 : box.y1, box.x0 : box.x1].sum(dtype=np.float64)
+    return Defect(box, float(inside / evidence.sum(dtype=np.float64)), peak + calibration.heat_cold)
+
+
+def enclose(defects: tuple[Defect, ...]) -> tuple[Defect, ...]:
+    """All defects as the one box around them (none stay none). Its contribution is their sum, at most 1."""
+    if not defects:
+        return ()
+    boxes = [defect.box for defect in defects]
+    box = Box(min(b.x0 for b in boxes), min(b.y0 for b in boxes), max(b.x1 for b in boxes), max(b.y1 for b in boxes))
+    share = min(1.0, sum(defect.contribution for defect in defects))
+    return (Defect(box, share, max(defect.peak for defect in defects)),)

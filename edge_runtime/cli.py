@@ -1,0 +1,265 @@
+"""The command `edge-detect`: parse, wire, exit codes. No algorithms; heavy imports wait until a command needs them."""
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from edge_runtime import __version__
+from edge_runtime.errors import UsageError, run_command
+
+if TYPE_CHECKING:
+    from edge_runtime.frames import FrameFile
+    from edge_runtime.pipeline import Outcome
+
+
+class Exit(IntEnum):
+    """As linters have them."""
+
+    NOTHING_FOUND = 0
+    ANOMALIES_FOUND = 1
+    NOT_DONE = 2
+
+
+class SaveFor(StrEnum):
+    ANOMALY = "anomaly"
+    ALL = "all"
+
+
+class InspectByDefault(TyperGroup):
+    """`edge-detect FRAMES ...` means `edge-detect inspect FRAMES ...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {"--help", "--version", "--install-completion", "--show-completion"}
+        if args and args[0] not in own and args[0] not in self.commands:
+            args = ["inspect", *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(
+    cls=InspectByDefault,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Inspect camera frames with a model file: good or anomaly, where, and why.",
+    epilog="edge-detect FRAMES -m part.onnx -o OUT is short for edge-detect inspect. "
+    "Exit codes: 0 no anomaly, 1 anomalies found, 2 something could not be done.",
+)
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by python -m export.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads for the network; 0 takes every core.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"edge-detect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def inspect(
+    frames: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FRAMES...", help="Folders, image files, globs, list files (.txt), or - for a list on stdin."
+        ),
+    ],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model file written by python -m export.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the results; an earlier run there is continued.")
+    ],
+    save: Annotated[
+        str,
+        typer.Option(help="Pictures, comma-separated: overlay, panel, input, coarse, heatmap, cutout, boxes; or none."),
+    ] = "overlay",
+    save_for: Annotated[SaveFor, typer.Option(help="Which frames get pictures.")] = SaveFor.ANOMALY,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Score from which on a frame is an anomaly. Default: the model file's own."),
+    ] = None,
+    single_box: Annotated[bool, typer.Option(help="One box around all defects of a frame.")] = False,
+    threads: Threads = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result rows instead of a line per frame.")] = False,
+    exit_zero: Annotated[bool, typer.Option(help="Exit 0 also when anomalies were found.")] = False,
+) -> None:
+    """Judge frames: verdict, score, boxes with what each contributes, pictures. [dim](default command)[/]
+
+    Example: edge-detect inspect line1/ -m part.onnx -o results --save overlay,panel
+    """
+    from edge_runtime import frames as frame_files
+    from edge_runtime import overlay
+    from edge_runtime.inspector import Inspector
+    from edge_runtime.ledger import Ledger
+    from edge_runtime.model import Model
+    from edge_runtime.pipeline import Pictures, run
+
+    kinds = tuple(dict.fromkeys(kind.strip() for kind in save.split(",") if kind.strip() not in ("", "none")))
+    unknown = sorted(set(kinds) - set(overlay.PICTURES))
+    if unknown:
+        raise UsageError(f"--save {','.join(unknown)}: no such picture; there are {', '.join(overlay.PICTURES)}")
+    files = _find(frame_files.find, frames, out)
+    loaded = Model.load(model, threads)
+    pictures = Pictures(kinds, for_all=save_for is SaveFor.ALL)
+    with Ledger(out, loaded.sha256) as ledger:
+        outcomes = run(files, Inspector(loaded, threshold, single_box), ledger, pictures)
+        counts = _show(_progress(outcomes, len(files)), as_json)
+    _summarise(counts, out)
+    raise typer.Exit(_exit_code(counts, exit_zero))
+
+
+def _find(find: Any, frames: list[str], out: Path) -> "list[FrameFile]":
+    """Find the frames; a mistyped command is read as a folder, so a missing one may have been meant as one."""
+    try:
+        found: list[FrameFile] = find(frames, exclude=out)
+    except UsageError as err:
+        from difflib import get_close_matches
+
+        commands = [command.callback.__name__ for command in app.registered_commands if command.callback]
+        near = get_close_matches(frames[0], commands, n=1)
+        if near and not Path(frames[0]).exists():
+            raise UsageError(f"{err}; did you mean the command `{near[0]}`?") from None
+        raise
+    return found
+
+
+def _show(outcomes: "Iterable[Outcome]", as_json: bool) -> Counter[str]:
+    """Print a line per new row, and count the verdicts of all."""
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        row = outcome.row
+        counts[row["verdict"]] += 1
+        counts["repeated"] += outcome.repeated
+        if not outcome.repeated:
+            print(json.dumps(row) if as_json else _line(row), flush=True)
+    return counts
+
+
+def _line(row: dict[str, Any]) -> str:
+    if row["error"] is not None:
+        return f"{'error':8} {'-':>6}  {row['error']}"
+    boxes = "  ".join(
+        f"[{','.join(map(str, defect['box_xyxy']))}] {defect['contribution']:.0%}" for defect in row["defects"]
+    )
+    return f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}".rstrip()
+
+
+def _progress(outcomes: "Iterator[Outcome]", total: int) -> "Iterator[Outcome]":
+    """A bar on stderr, unless the lines on stdout already show on the same terminal."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield from outcomes
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        yield from bar.track(outcomes, total=total, description="inspecting")
+
+
+def _summarise(counts: Counter[str], out: Path) -> None:
+    judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error"))
+    earlier = f" ({counts['repeated']} of them by an earlier run)" if counts["repeated"] else ""
+    print(
+        f"{sum(counts.values()) - counts['repeated']} frames: {judged}{earlier}. Results are in {out}", file=sys.stderr
+    )
+
+
+def _exit_code(counts: Counter[str], exit_zero: bool) -> Exit:
+    if counts["error"]:
+        return Exit.NOT_DONE
+    return Exit.ANOMALIES_FOUND if counts["anomaly"] and not exit_zero else Exit.NOTHING_FOUND
+
+
+@app.command()
+def info(
+    model: ModelFile, as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False
+) -> None:
+    """Show what a model file says about itself."""
+    from edge_runtime.model import Model
+
+    loaded = Model.load(model)
+    manifest = loaded.manifest
+    if as_json:
+        print(json.dumps({"sha256": loaded.sha256, **manifest.model_dump()}))
+        return
+    calibration, training, parity = manifest.calibration, manifest.training, manifest.parity
+    for name, value in {
+        "product": manifest.product,
+        "file": f"sha256 {loaded.sha256}",
+        "network": f"{manifest.backbone}, width {manifest.width:g}, wiring {manifest.wiring}: the heatmap is {manifest.explanation}",
+        "input": f"{manifest.input_hw[1]} x {manifest.input_hw[0]} pixels (width x height), {manifest.resize}",
+        "threshold": f"score {calibration.threshold:.4f}",
+        "heat": f"{calibration.heat_cold:.3f} (cold) to {calibration.heat_hot:.3f} (hot) logits; boxes from heat {calibration.box_heat:.2f}",
+        "calibrated on": f"{calibration.good} good + {calibration.anomaly} anomaly frames; {calibration.false_boxes:.3f} boxes per good frame",
+        "trained on": f"{training.train_counts[0]} good + {training.train_counts[1]} anomaly frames, weights {training.weights}, seed {training.seed}, epoch {training.best_epoch} of {training.epochs}",
+        "data": f"sha256 {training.data_sha256}",
+        "validation": f"AUROC {training.validation_auroc:.4f}",
+        "parity": f"{parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
+        "golden frames": str(len(manifest.golden)),
+    }.items():
+        print(f"{name:14} {value}")
+
+
+@app.command()
+def check(model: ModelFile, threads: Threads = 0) -> None:
+    """Replay the golden frames inside a model file on this PC; exit 2 where its answers have drifted."""
+    from edge_runtime.golden import replay
+    from edge_runtime.model import Model
+
+    loaded = Model.load(model, threads)
+    for line in replay(loaded):
+        print(line)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("edge-detect-demo"),
+) -> None:
+    """Inspect the bundled frames with the bundled model and leave pictures to look at."""
+    from edge_runtime import frames as frame_files
+    from edge_runtime.inspector import Inspector
+    from edge_runtime.ledger import Ledger
+    from edge_runtime.model import Model
+    from edge_runtime.pipeline import Pictures, run
+
+    bundled = Path(__file__).parent / "demo"
+    loaded = Model.load(bundled / "model.onnx")
+    with Ledger(out, loaded.sha256) as ledger:
+        for outcome in run(
+            frame_files.find([str(bundled / "frames")]),
+            Inspector(loaded),
+            ledger,
+            Pictures(("overlay", "panel"), for_all=True),
+        ):
+            print(_line(outcome.row))
+    print(
+        f"\nLook at the pictures in {out / 'overlay'} and the method's five steps in {out / 'panel'}.", file=sys.stderr
+    )
+
+
+def main() -> None:
+    """Entry point. Whatever a person can mend ends as one line; Ctrl-C ends quietly and keeps what was committed."""
+    os.environ.setdefault("PYTHONUTF8", "1")
+    try:
+        run_command(app)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(Exit.NOT_DONE) from None
+
+
+if __name__ == "__main__":
+    main()

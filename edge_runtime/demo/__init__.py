@@ -1,0 +1,1 @@
+"""A small model trained by this repository's own code on its own generated bangles, and a few frames."""

@@ -1,0 +1,33 @@
+"""Files that are either there as a whole or not at all, also after a power cut."""
+
+import os
+from pathlib import Path
+
+from edge_runtime.errors import OutputError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write to a temporary name, sync, rename, sync the folder. Raises OutputError; then nothing is left behind."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path}: can't be written: {err.strerror}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder durable. Windows has no such call and needs none."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,60 @@
+"""The golden frames inside a model file: the same answers on this PC as where it was exported?"""
+
+import base64
+from collections.abc import Iterator
+
+import numpy as np
+
+from edge_runtime import cam
+from edge_runtime.errors import FrameError, ModelError
+from edge_runtime.frames import decode
+from edge_runtime.manifest import Golden
+from edge_runtime.model import Model
+from edge_runtime.results import Box
+
+TOLERANCE = 1e-2
+"""Logits, for the logits and the CAM: what other processors' float32 sums may differ by, relative above one logit."""
+BOX_IOU = 0.9
+
+
+def replay(model: Model) -> Iterator[str]:
+    """Answer every golden frame and yield a line for each. Raises ModelError with the figures that differ."""
+    if not model.manifest.golden:
+        raise ModelError("the file has no golden frames to check; export it again")
+    for number, golden in enumerate(model.manifest.golden, 1):
+        logits, map_, boxes = _differences(model, golden)
+        figures = f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, boxes agree to IoU {boxes:.3f}"
+        if not (logits <= TOLERANCE and map_ <= TOLERANCE and boxes >= BOX_IOU):
+            raise ModelError(
+                f"this PC gives other answers than the export: {figures}. Don't inspect with it; report the PC's CPU and onnxruntime version"
+            )
+        yield f"ok  {figures}"
+
+
+def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
+    """(logits, CAM, smallest box IoU); the first two relative to the expected size where that is above one logit."""
+    try:
+        image = decode(base64.b64decode(golden.png, validate=True))
+    except (ValueError, FrameError) as err:
+        raise ModelError(f"a golden frame is damaged ({err}); export the file again") from None
+    expected_cam = np.array(golden.cam, np.float32)
+    if image.shape[:2] != model.input_hw or expected_cam.shape != (model.input_hw[0] // 16, model.input_hw[1] // 16):
+        raise ModelError("a golden frame has another size than the network's input; export the file again")
+    (prediction,) = model.predict(image[np.newaxis])
+    map_ = cam.class_activation_map(prediction.activations, model.head)
+    found = [defect.box for defect in cam.defects(cam.upsample(map_, model.input_hw), model.manifest.calibration)]
+    return (
+        _relative(prediction.logits, np.array(golden.logits, np.float32)),
+        _relative(map_, expected_cam),
+        _agreement(found, [Box(*box) for box in golden.boxes_xyxy]),
+    )
+
+
+def _relative(found: np.typing.NDArray[np.float32], expected: np.typing.NDArray[np.float32]) -> float:
+    return float(np.abs(found.astype(np.float64) - expected).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def _agreement(found: list[Box], expected: list[Box]) -> float:
+    if len(found) != len(expected):
+        return 0.0
+    return min((max(one.iou(other) for other in expected) for one in found), default=1.0)

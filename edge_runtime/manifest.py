@@ -1,0 +1,112 @@
+"""Everything a model file says about itself: JSON under the metadata key `edge_detect` of the ONNX file."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_runtime.errors import ModelError
+
+METADATA_KEY = "edge_detect"
+SCHEMA_VERSION = 1
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Calibration(_Frozen):
+    """Levels fitted on validation frames, on the outputs of the very network in the file.
+
+    threshold: score in (0, 1) from which on a frame is an anomaly. heat_cold, heat_hot: CAM values in
+    logits that show as heat 0 (as warm as half of the good frames ever get) and 1 (the peak of a typical anomaly).
+    box_heat: heat in (0, 1] from which on a region becomes a box. min_box_area: input pixels.
+    false_boxes: boxes per good frame at box_heat, whatever the verdict. good, anomaly: frames it all rests on.
+    """
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    heat_cold: Finite
+    heat_hot: Finite
+    box_heat: Annotated[float, Field(gt=0, le=1)]
+    min_box_area: Count
+    false_boxes: Finite
+    good: Count
+    anomaly: Count
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Calibration":
+        if not self.heat_cold < self.heat_hot:
+            raise ValueError("heat_cold must lie below heat_hot")
+        return self
+
+
+class Training(_Frozen):
+    """Where the weights come from. Counts are (good, anomaly)."""
+
+    weights: str
+    data_sha256: str
+    train_counts: tuple[Count, Count]
+    validation_counts: tuple[Count, Count]
+    seed: int
+    epochs: Count
+    best_epoch: Count
+    validation_auroc: Finite
+    versions: dict[str, str]
+
+
+class Parity(_Frozen):
+    """Greatest differences between the trained model and this file over `frames` real frames, at batch 1 and 8.
+
+    logits, cam: absolute, in logits. box_iou: the smallest. flips: verdicts that differ.
+    """
+
+    frames: Count
+    logits: Finite
+    cam: Finite
+    box_iou: Finite
+    flips: Count
+    versions: dict[str, str]
+
+
+class Golden(_Frozen):
+    """A frame with what the file must answer for it. png: base64, at input size; boxes are half-open xyxy."""
+
+    png: str
+    label: Literal["good", "anomaly"]
+    logits: tuple[Finite, Finite]
+    cam: tuple[tuple[Finite, ...], ...]
+    boxes_xyxy: tuple[tuple[int, int, int, int], ...]
+
+
+class Manifest(_Frozen):
+    """input_hw: (height, width) of the network's input. width: share of VGG19's filters per layer."""
+
+    schema_version: Literal[1]
+    product: str
+    classes: tuple[Literal["good"], Literal["anomaly"]]
+    input_hw: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+    resize: Literal["stretch-area"]
+    backbone: Literal["vgg19", "vgg19-slim"]
+    width: Finite
+    wiring: Literal["exact", "full"]
+    explanation: Literal["exact", "approximate"]
+    calibration: Calibration
+    training: Training
+    parity: Parity
+    golden: tuple[Golden, ...]
+
+
+def parse(text: str) -> Manifest:
+    """Raises ModelError for a manifest of another schema version, and for one that does not fit its own."""
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        if first["loc"] == ("schema_version",):
+            raise ModelError(
+                f"its manifest has schema version {first['input']!r}, this edge-detect reads {SCHEMA_VERSION}; install the edge-detect it was exported with"
+            ) from None
+        raise ModelError(f"its manifest is damaged: {where}: {first['msg']}; export it again") from None

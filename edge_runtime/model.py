@@ -1,0 +1,115 @@
+"""One ONNX file, checked and ready to run. The only importer of onnxruntime."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from edge_runtime.cam import Head
+from edge_runtime.errors import ModelError
+from edge_runtime.manifest import METADATA_KEY, Manifest, parse
+from edge_runtime.results import Array, Image, Prediction
+
+HEAD_OUTPUTS = ("dense_weights", "dense_bias", "output_weights", "output_bias")
+PER_FRAME_OUTPUTS = ("logits", "block5_conv3")
+MAX_BYTES = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """sha256: of the file's bytes, hex. head: the dense layers, folded."""
+
+    manifest: Manifest
+    sha256: str
+    head: Head
+    session: ort.InferenceSession
+
+    @classmethod
+    def load(cls, path: Path, threads: int = 0) -> "Model":
+        """Read, check and start a model file. threads: 0 takes every core this process may use.
+
+        The bytes that are hashed are the bytes that are run. Raises ModelError.
+        """
+        try:
+            size = path.stat().st_size
+            if size > MAX_BYTES:
+                raise ModelError(f"{path}: has {size:,} bytes; a model has at most {MAX_BYTES:,}")
+            data = path.read_bytes()
+        except OSError as err:
+            raise ModelError(f"{path}: can't be read: {err.strerror}") from None
+        try:
+            return cls.from_bytes(data, threads)
+        except ModelError as err:
+            raise ModelError(f"{path}: {err}") from None
+
+    @classmethod
+    def from_bytes(cls, data: bytes, threads: int = 0) -> "Model":
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or available_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as err:  # onnxruntime raises a dozen unrelated classes for a bad file
+            raise ModelError(f"is no ONNX model that can be run ({_first_line(err)})") from None
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise ModelError(
+                "is an ONNX model, but was not exported by edge-detect: it has no manifest. Make one with python -m export"
+            )
+        manifest = parse(text)
+        _check_interface(session, manifest)
+        return cls(manifest, hashlib.sha256(data).hexdigest(), _read_head(session, manifest), session)
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        return self.manifest.input_hw
+
+    def predict(self, images: Image) -> list[Prediction]:
+        """images: (N, h, w, 3) uint8 BGR at input size. One Prediction per image, in order."""
+        logits, activations = self.session.run(PER_FRAME_OUTPUTS, {"image": images})
+        return [Prediction(np.asarray(one), np.asarray(map_)) for one, map_ in zip(logits, activations, strict=True)]
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity where the system tells, else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
+    height, width = manifest.input_hw
+    inputs = {node.name: (node.type, node.shape[1:]) for node in session.get_inputs()}
+    if inputs != {"image": ("tensor(uint8)", [height, width, 3])}:
+        raise ModelError(f"its inputs are {inputs}; expected one `image`, uint8 (N, {height}, {width}, 3)")
+    outputs = {node.name: node for node in session.get_outputs()}
+    missing = set(HEAD_OUTPUTS + PER_FRAME_OUTPUTS) - outputs.keys()
+    if missing:
+        raise ModelError(f"it lacks the outputs {', '.join(sorted(missing))}")
+    channels = outputs["block5_conv3"].shape[-1]
+    expected = {
+        "logits": [2],
+        "block5_conv3": [height // 16, width // 16, channels],
+        "dense_weights": [channels, 1],
+        "dense_bias": [1],
+        "output_weights": [1, 2],
+        "output_bias": [2],
+    }
+    for name, shape in expected.items():
+        found = outputs[name].shape[1:] if name in PER_FRAME_OUTPUTS else outputs[name].shape
+        if found != shape or outputs[name].type != "tensor(float)":
+            raise ModelError(f"its output `{name}` is {outputs[name].type} {found}; expected tensor(float) {shape}")
+
+
+def _read_head(session: ort.InferenceSession, manifest: Manifest) -> Head:
+    blank = np.zeros((1, *manifest.input_hw, 3), np.uint8)
+    weights: list[Array] = [np.asarray(value) for value in session.run(HEAD_OUTPUTS, {"image": blank})]
+    if not all(np.isfinite(value).all() for value in weights):
+        raise ModelError("its dense weights are not all finite numbers; export it again")
+    return Head.fold(*weights)
+
+
+def _first_line(err: Exception) -> str:
+    return str(err).strip().splitlines()[0][:200] if str(err).strip() else type(err).__name__

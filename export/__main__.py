@@ -1,0 +1,136 @@
+"""python -m export RUN/model.keras -o part.onnx"""
+
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from edge_runtime import frames
+from edge_runtime.durable import write_bytes
+from edge_runtime.errors import FrameError, UsageError, run_command
+from edge_runtime.manifest import Calibration, Manifest, Parity, Training
+from edge_runtime.model import Model
+from edge_runtime.preprocess import prepare
+from edge_runtime.results import Image
+from train import run as runs
+from train.calibrate import Validated, calibrate
+from train.data import LabelledFrame, Split
+
+BATCHES = (1, 8)
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="RUN/model.keras, beside the other files python -m train left there.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model file for the line, for example part.onnx.")],
+    data: Annotated[Path | None, typer.Option(help="Where the training frames lie now, if they were moved.")] = None,
+    false_boxes: Annotated[
+        float, typer.Option(min=0, help="Boxes per good frame that may be drawn, whatever the verdict.")
+    ] = 0.02,
+    min_box_area: Annotated[int, typer.Option(min=1, help="Smallest region that becomes a box, in input pixels.")] = 64,
+) -> None:
+    """Convert, calibrate on the validation frames, compare with the trained model, and only then write."""
+    if out.suffix != ".onnx":
+        raise UsageError(f"{out}: expected a file name that ends in .onnx")
+    run, split = runs.read(model.parent)
+    images = load_frames(split, data, run.input_hw)
+    labels = [frame.label for frame in split.validation]
+
+    from export import convert, golden, parity  # TensorFlow takes seconds to import
+
+    trained_model = convert.load(model, run)
+    graph = convert.to_onnx(convert.fold(trained_model, run))
+    draft = draft_manifest(run)
+    runtime = Model.from_bytes(convert.with_manifest(graph, draft))
+    file = {batch: parity.ask_file(runtime, images, batch) for batch in BATCHES}
+    answers = file[BATCHES[0]]
+    calibration = calibrate(
+        Validated(answers.margins, answers.cams, np.array(labels)), run.input_hw, false_boxes, min_box_area
+    )
+    trained = parity.ask_keras(trained_model, images, max(BATCHES))
+    versions = {
+        name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
+    }
+    agreed = parity.compare(trained, file, calibration, run.input_hw, versions)
+    shown = golden.choose(answers.margins.tolist(), labels)
+    manifest = draft.model_copy(
+        update={
+            "calibration": calibration,
+            "parity": agreed,
+            "golden": tuple(
+                golden.record(images[index], labels[index], answers, index, calibration) for index in shown
+            ),
+        }
+    )
+    data_out = convert.with_manifest(graph, manifest)
+    Model.from_bytes(data_out)
+    write_bytes(out, data_out)
+    print(
+        json.dumps(
+            {
+                "model": str(out),
+                "bytes": len(data_out),
+                "calibration": calibration.model_dump(),
+                "parity": agreed.model_dump(exclude={"versions"}),
+            }
+        )
+    )
+
+
+def load_frames(split: Split, moved_to: Path | None, input_hw: tuple[int, int]) -> Image:
+    """The validation frames, prepared: (n, h, w, 3) uint8 BGR. Raises UsageError where they are not what was trained with."""
+    root = moved_to or Path(split.root)
+    return np.stack([_load(root, frame, input_hw) for frame in split.validation])
+
+
+def _load(root: Path, labelled: LabelledFrame, input_hw: tuple[int, int]) -> Image:
+    path = root / labelled.path
+    try:
+        frame = frames.read(frames.FrameFile(path, labelled.path))
+    except FrameError as err:
+        raise UsageError(
+            f"{path} {err}; the training frames are needed to calibrate: say where they are with --data"
+        ) from None
+    if frame.sha256 != labelled.sha256:
+        raise UsageError(f"{path} has changed since the training; train again, or restore it")
+    return prepare(frame.image, input_hw)
+
+
+def draft_manifest(run: runs.Run) -> Manifest:
+    """What is known before the file has answered anything. It only ever reaches the calibration."""
+    return Manifest(
+        schema_version=1,
+        product=run.product,
+        classes=("good", "anomaly"),
+        input_hw=run.input_hw,
+        resize="stretch-area",
+        backbone=run.backbone,
+        width=run.width,
+        wiring=run.wiring,
+        explanation="exact" if run.wiring == "exact" else "approximate",
+        calibration=Calibration(
+            threshold=0.5, heat_cold=0, heat_hot=1, box_heat=1, min_box_area=1, false_boxes=0, good=0, anomaly=0
+        ),
+        training=Training(
+            weights=run.weights,
+            data_sha256=run.data_sha256,
+            train_counts=run.train_counts,
+            validation_counts=run.validation_counts,
+            seed=run.seed,
+            epochs=run.epochs,
+            best_epoch=run.best_epoch,
+            validation_auroc=run.validation_auroc,
+            versions=run.versions,
+        ),
+        parity=Parity(frames=0, logits=0, cam=0, box_iou=1, flips=0, versions={}),
+        golden=(),
+    )
+
+
+if __name__ == "__main__":
+    run_command(lambda: typer.run(main))

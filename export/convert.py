@@ -1,0 +1,101 @@
+"""Keras model -> ONNX bytes that keep the contract of docs/architecture.md."""
+
+import os
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from onnx import helper, numpy_helper
+
+from edge_runtime.errors import UsageError
+from edge_runtime.manifest import METADATA_KEY, Manifest
+from edge_runtime.model import HEAD_OUTPUTS
+from train import vgg
+from train.run import Run
+
+OPSET = 17
+"""At 18 GlobalAveragePool turns into ReduceMean, which onnxruntime's quantiser has no entry for."""
+
+
+def load(path: Any, run: Run) -> keras.Model:
+    """The trained model. Raises UsageError for a file that is none, or is not the one RUN/run.json speaks of."""
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as err:  # Keras raises whatever zip, JSON and HDF5 readers raise
+        raise UsageError(f"{path}: is no Keras model that can be loaded ({str(err).splitlines()[0]})") from None
+    names = {layer.name for layer in model.layers}
+    if not {vgg.TAP, "dense", "logits"} <= names or model.input_shape[1:] != (*run.input_hw, 3):
+        raise UsageError(f"{path}: is a Keras model, but not the one that run.json beside it describes")
+    return model
+
+
+def head_weights(model: keras.Model) -> dict[str, Any]:
+    """The dense layers' weights under the names they have in the file, float32."""
+    values = [*model.get_layer("dense").get_weights(), *model.get_layer("logits").get_weights()]
+    return {name: np.asarray(value, np.float32) for name, value in zip(HEAD_OUTPUTS, values, strict=True)}
+
+
+def fold(model: keras.Model, run: Run) -> keras.Model:
+    """The same function as a plain VGG19: every BatchNorm folded into its convolution, in float64."""
+    plain = vgg.build(run.input_hw, run.width, run.wiring, batch_norm=False)
+    norms = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    for layer in plain.layers:
+        trained = model.get_layer(layer.name) if layer.weights else None
+        if trained is None:
+            continue
+        norm = norms.get(f"{layer.name}_bn")
+        layer.set_weights(trained.get_weights() if norm is None else _folded(trained, norm))
+    return plain
+
+
+def _folded(convolution: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[Any]:
+    (kernel,) = convolution.get_weights()
+    gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in norm.get_weights())
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    return [(kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)]
+
+
+def to_onnx(plain: keras.Model) -> onnx.ModelProto:
+    """A folded model -> the graph: uint8 BGR frames in; logits, block5_conv3 and the dense weights out."""
+    both = keras.Model(plain.input, {"logits": plain.output, vgg.TAP: vgg.tap(plain)})
+    signature = [tf.TensorSpec((None, *plain.input_shape[1:]), tf.uint8, name="image")]
+
+    def network(image: Any) -> Any:
+        return both(tf.cast(image, tf.float32), training=False)
+
+    traced = tf.function(network, input_signature=signature)
+    converted = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
+    proto: onnx.ModelProto = converted[0]
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    _restore_shapes(proto, plain)
+    for name, weights in head_weights(plain).items():
+        proto.graph.node.append(
+            helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(weights, name))
+        )
+        proto.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, weights.shape))
+    names = [value.name for value in proto.graph.input]
+    if names != ["image"]:
+        raise RuntimeError(f"the converted graph has the inputs {names}; expected only `image`")
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _restore_shapes(proto: onnx.ModelProto, plain: keras.Model) -> None:
+    """tf2onnx leaves some output sizes open; the contract names them all but the batch."""
+    sizes = {"logits": (2,), vgg.TAP: tuple(vgg.tap(plain).shape[1:])}
+    for value in proto.graph.output:
+        for dim, size in zip(value.type.tensor_type.shape.dim[1:], sizes[value.name], strict=True):
+            dim.Clear()
+            dim.dim_value = size
+
+
+def with_manifest(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
+    del proto.metadata_props[:]
+    proto.metadata_props.add(key=METADATA_KEY, value=manifest.model_dump_json())
+    return bytes(proto.SerializeToString())

@@ -1,0 +1,120 @@
+"""Does the file say what the trained model said? On real frames, before anything is written."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from edge_runtime import cam
+from edge_runtime.cam import Head
+from edge_runtime.errors import EdgeDetectError
+from edge_runtime.manifest import Calibration, Parity
+from edge_runtime.model import Model
+from edge_runtime.results import Array, Defect, Image, Prediction
+from export.convert import head_weights
+from train import vgg
+
+LOGITS_TOLERANCE = CAM_TOLERANCE = 1e-3
+BOX_IOU = 0.99
+
+
+class ParityError(EdgeDetectError):
+    """The converted graph disagrees with the trained model. Nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """logits: (n, 2); cams: (n, h/16, w/16), both float32."""
+
+    logits: Array
+    cams: Array
+
+    @property
+    def margins(self) -> Array:
+        return self.logits[:, 1] - self.logits[:, 0]
+
+
+def ask_keras(model: keras.Model, images: Image, batch: int) -> Answers:
+    """The trained model itself, BatchNorm and all."""
+    both = keras.Model(model.input, [model.output, vgg.tap(model)])
+    head = Head.fold(**head_weights(model))
+    outputs = [both.predict_on_batch(images[at : at + batch].astype(np.float32)) for at in range(0, len(images), batch)]
+    return _answers(
+        [Prediction(*map(np.asarray, pair)) for logits, maps in outputs for pair in zip(logits, maps, strict=True)],
+        head,
+    )
+
+
+def ask_file(model: Model, images: Image, batch: int) -> Answers:
+    """The exported file, as the line runs it."""
+    return _answers(
+        [one for at in range(0, len(images), batch) for one in model.predict(images[at : at + batch])], model.head
+    )
+
+
+def _answers(predictions: list[Prediction], head: Head) -> Answers:
+    return Answers(
+        np.stack([one.logits for one in predictions]),
+        np.stack([cam.class_activation_map(one.activations, head) for one in predictions]),
+    )
+
+
+def compare(
+    trained: Answers,
+    file: dict[int, Answers],
+    calibration: Calibration,
+    input_hw: tuple[int, int],
+    versions: dict[str, str],
+) -> Parity:
+    """file: the exported file's answers per batch size. Raises ParityError with every figure that is out of bounds."""
+    expected = [cam.defects(cam.upsample(one, input_hw), calibration) for one in trained.cams]
+    found = {
+        batch: [cam.defects(cam.upsample(one, input_hw), calibration) for one in answers.cams]
+        for batch, answers in file.items()
+    }
+    parity = Parity(
+        frames=len(trained.logits),
+        logits=max(_distance(answers.logits, trained.logits) for answers in file.values()),
+        cam=max(_distance(answers.cams, trained.cams) for answers in file.values()),
+        box_iou=min(_agreement(a, b) for boxes in found.values() for a, b in zip(boxes, expected, strict=True)),
+        flips=max(_flips(answers.margins, trained.margins, calibration.threshold) for answers in file.values()),
+        versions=versions,
+    )
+    breaches = [
+        text
+        for broken, text in (
+            (
+                not parity.logits <= LOGITS_TOLERANCE,
+                f"logits differ by {parity.logits:.2g} (at most {LOGITS_TOLERANCE:g})",
+            ),
+            (
+                not parity.cam <= CAM_TOLERANCE,
+                f"the CAM differs by {parity.cam:.2g} logits (at most {CAM_TOLERANCE:g})",
+            ),
+            (not parity.box_iou >= BOX_IOU, f"boxes agree to IoU {parity.box_iou:.3f} (at least {BOX_IOU})"),
+            (parity.flips > 0, f"{parity.flips} verdicts flip (none may)"),
+        )
+        if broken
+    ]
+    if breaches:
+        raise ParityError(
+            f"the exported graph disagrees with the trained model on {parity.frames} frames: {'; '.join(breaches)}. Nothing was written"
+        )
+    return parity
+
+
+def _distance(a: Array, b: Array) -> float:
+    return float(np.abs(a.astype(np.float64) - b).max())
+
+
+def _agreement(a: tuple[Defect, ...], b: tuple[Defect, ...]) -> float:
+    """Smallest IoU over paired boxes; 0 where their numbers differ, 1 where neither has any."""
+    if len(a) != len(b):
+        return 0.0
+    return min((max(one.box.iou(other.box) for other in b) for one in a), default=1.0)
+
+
+def _flips(a: Array, b: Array, threshold: float) -> int:
+    edge: Any = np.log(threshold / (1 - threshold))
+    return int(((a >= edge) != (b >= edge)).sum())
