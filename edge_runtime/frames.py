@@ -99,16 +99,18 @@ def read_bytes(path: Path) -> bytes:
         handle = os.open(path, flags)
     except OSError as err:
         raise FrameError(f"can't be opened: {err.strerror}") from None
-    with os.fdopen(handle, "rb") as file:
-        try:
-            info = os.fstat(handle)
-            if not stat.S_ISREG(info.st_mode):
-                raise FrameError("is no regular file")
-            if info.st_size > MAX_BYTES:
-                raise FrameError(f"has {info.st_size:,} bytes; more than {MAX_BYTES:,} are not read")
+    try:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            raise FrameError("is no regular file")
+        if info.st_size > MAX_BYTES:
+            raise FrameError(f"has {info.st_size:,} bytes; more than {MAX_BYTES:,} are not read")
+        with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(MAX_BYTES)
-        except OSError as err:
-            raise FrameError(f"can't be read: {err.strerror}") from None
+    except OSError as err:
+        raise FrameError(f"can't be read: {err.strerror}") from None
+    finally:
+        os.close(handle)
 
 
 def decode(data: bytes) -> np.typing.NDArray[np.uint8]:

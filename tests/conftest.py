@@ -1,0 +1,42 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    path.write_bytes(tiny.model())
+    return path
+
+
+@pytest.fixture
+def edge_detect(tmp_path: Path) -> Run:
+    """The installed command in a process of its own, in an empty folder."""
+
+    def run(*args: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("edge-detect")), *map(str, args)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+    return run
+
+
+@pytest.fixture
+def module() -> Run:
+    """`python -m MODULE ...` from the checkout."""
+
+    def run(*args: object) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, "-m", *map(str, args)]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+    return run

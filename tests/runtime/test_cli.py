@@ -1,0 +1,186 @@
+"""The command as a user has it: a process of its own, its exit code, what it prints and what it leaves behind."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests import tiny
+from tests.conftest import Run
+
+BRIGHT, DARK = tiny.frame(), tiny.frame(None)
+
+
+def rows(out: Path) -> dict[str, dict[str, Any]]:
+    found = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    by_name = {row["frame"]: row for row in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def test_a_folder_of_frames_becomes_rows_and_pictures(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    large = tiny.frame((320, 160, 640, 480), size_wh=(960, 640))
+    tiny.write_frames(
+        tmp_path / "frames",
+        {
+            "a.png": BRIGHT,
+            "line1/large.jpg": large,
+            "line1/grey.png": BRIGHT[..., 0],
+            "line1/alpha.png": np.dstack([BRIGHT, np.zeros_like(BRIGHT[..., 0])]),
+            "line2/good.png": DARK,
+        },
+    )
+    (tmp_path / "frames" / "text.jpg").write_text("hello")
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out")
+    assert done.returncode == 2, done.stderr
+    assert "6 frames: 1 good, 4 anomaly, 1 error. Results are in out" in done.stderr
+    assert len(done.stdout.splitlines()) == 6
+
+    found = rows(tmp_path / "out")
+    for name in ("a.png", "line1/grey.png", "line1/alpha.png"):
+        assert found[name]["verdict"] == "anomaly"
+        assert [defect["box_xyxy"] for defect in found[name]["defects"]] == [[32, 16, 64, 48]]
+    (defect,) = found["line1/large.jpg"]["defects"]
+    assert defect["box_xyxy"] == [320, 160, 640, 480] and found["line1/large.jpg"]["size_wh"] == [960, 640]
+    assert 0 < defect["contribution"] <= 1 and defect["peak"] == pytest.approx(130, abs=1)
+    good, error = found["line2/good.png"], found["text.jpg"]
+    assert (good["verdict"], good["defects"], good["error"]) == ("good", [], None) and good["score"] < good["threshold"]
+    assert error["verdict"] == "error" and "text.jpg is no image" in error["error"] and error["score"] is None
+    assert all(row["residual"] < 1e-3 for row in found.values() if row["error"] is None)
+    pictures = sorted(path.relative_to(tmp_path / "out" / "overlay").as_posix() for path in (tmp_path / "out" / "overlay").rglob("*.jpg"))
+    assert pictures == ["a.png.jpg", "line1/alpha.png.jpg", "line1/grey.png.jpg", "line1/large.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "code"),
+    [({"a.png": DARK}, [], 0), ({"a.png": BRIGHT}, [], 1), ({"a.png": BRIGHT}, ["--exit-zero"], 0), ({"a.png": BRIGHT}, ["--threshold", "1"], 0)],
+)
+def test_exit_codes(frames: dict[str, Any], options: list[str], code: int, edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", frames)
+    assert edge_detect("inspect", "frames", "-m", tiny_model, "-o", "out", *options).returncode == code
+
+
+def test_a_second_run_repeats_nothing_and_takes_up_what_is_new(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT, "b.png": DARK})
+    edge_detect("frames", "-m", tiny_model, "-o", "out")
+    before = (tmp_path / "out" / "results.jsonl").read_bytes()
+    again = edge_detect("frames", "-m", tiny_model, "-o", "out")
+    assert (again.returncode, again.stdout) == (1, "") and "2 of them by an earlier run" in again.stderr
+    assert (tmp_path / "out" / "results.jsonl").read_bytes() == before
+    tiny.write_frames(tmp_path / "frames", {"b.png": BRIGHT})  # the same name with new content is a new frame
+    edge_detect("frames", "-m", tiny_model, "-o", "out")
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    assert [(json.loads(line)["frame"], json.loads(line)["verdict"]) for line in lines] == [("a.png", "anomaly"), ("b.png", "good"), ("b.png", "anomaly")]
+
+
+def test_a_killed_run_loses_and_repeats_nothing(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {f"{index:03}.png": BRIGHT for index in range(150)})
+    command = [str(Path(sys.executable).with_name("edge-detect")), "frames", "-m", str(tiny_model), "-o", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(20):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    torn = tmp_path / "out" / "results.jsonl"
+    committed = len(torn.read_text().splitlines())
+    assert 20 <= committed < 150
+    torn.write_bytes(torn.read_bytes()[:-40])  # what a power cut can do to a file that is not synced
+    edge_detect("frames", "-m", tiny_model, "-o", "out")
+    assert len(rows(tmp_path / "out")) == 150
+    assert all(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None for path in (tmp_path / "out" / "overlay").iterdir())
+    assert len(list((tmp_path / "out" / "overlay").iterdir())) == 150
+
+
+def test_json_on_stdout_is_what_is_stored(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT, "b.png": DARK})
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--json")
+    assert done.stdout == (tmp_path / "out" / "results.jsonl").read_text()
+    assert all(set(row) == set(rows(tmp_path / "out")["a.png"]) for row in map(json.loads, done.stdout.splitlines()))
+
+
+def test_every_picture_of_the_method_is_there_on_request(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"a.png": tiny.frame((320, 160, 640, 480), (960, 640)), "good.png": DARK})
+    kinds = "input,coarse,heatmap,cutout,boxes,panel"
+    edge_detect("frames", "-m", tiny_model, "-o", "out", "--save", kinds, "--save-for", "all")
+    for kind in kinds.split(","):
+        picture = cv2.imread(str(tmp_path / "out" / kind / "a.png.jpg"))
+        assert picture is not None and (kind == "panel" or picture.shape == (640, 960, 3))
+        assert (tmp_path / "out" / kind / "good.png.jpg").exists()
+    assert not (tmp_path / "out" / "overlay").exists()
+
+
+def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    two = BRIGHT.copy()
+    two[48:64, 80:96] = 255
+    tiny.write_frames(tmp_path / "frames", {"a.png": two})
+    edge_detect("frames", "-m", tiny_model, "-o", "several")
+    edge_detect("frames", "-m", tiny_model, "-o", "single", "--single-box")
+    assert [defect["box_xyxy"] for defect in rows(tmp_path / "several")["a.png"]["defects"]] == [[32, 16, 64, 48], [80, 48, 96, 64]]
+    assert [defect["box_xyxy"] for defect in rows(tmp_path / "single")["a.png"]["defects"]] == [[32, 16, 96, 64]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nothere", "-m", "MODEL", "-o", "out"], "nothere: no such file or folder"),
+        (["empty", "-m", "MODEL", "-o", "out"], "no frames found in empty"),
+        (["frames", "-m", "none.onnx", "-o", "out"], "none.onnx: can't be read: No such file"),
+        (["frames", "-m", "frames/a.png", "-o", "out"], "frames/a.png: is no ONNX model"),
+        (["frames", "-m", "MODEL", "-o", "frames/a.png"], "frames/a.png: results can't be written there"),
+        (["frames", "-m", "MODEL", "-o", "/proc/out"], "/proc/out: results can't be written there"),
+        (["frames", "-m", "MODEL", "-o", "out", "--save", "rainbow"], "--save rainbow: no such picture; there are overlay"),
+        (["inspct", "frames", "-m", "MODEL", "-o", "out"], "did you mean the command `inspect`?"),
+        (["info", "frames/a.png"], "frames/a.png: is no ONNX model"),
+        (["check", "none.onnx"], "none.onnx: can't be read"),
+    ],
+)
+def test_a_mistake_gets_one_clear_line(arguments: list[str], says: str, edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT})
+    (tmp_path / "empty").mkdir()
+    done = edge_detect(*[str(tiny_model) if argument == "MODEL" else argument for argument in arguments])
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and says in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_results_of_two_models_are_not_mixed(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT})
+    (tmp_path / "other.onnx").write_bytes(tiny.model(tiny.manifest(product="other")))
+    edge_detect("frames", "-m", tiny_model, "-o", "out")
+    done = edge_detect("frames", "-m", "other.onnx", "-o", "out")
+    assert done.returncode == 2 and "holds the results of another model" in done.stderr
+
+
+def test_ctrl_c_keeps_what_is_committed(tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {f"{index:03}.png": BRIGHT for index in range(300)})
+    command = [str(Path(sys.executable).with_name("edge-detect")), "frames", "-m", str(tiny_model), "-o", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        words = process.stderr.read()
+        process.wait(timeout=60)
+    assert "Traceback" not in words and process.returncode != 0 and time.monotonic() - started < 30
+    assert 1 <= len(rows(tmp_path / "out")) < 300
+
+
+def test_info_tells_people_and_programs(edge_detect: Run, tiny_model: Path) -> None:
+    assert "the heatmap is exact" in edge_detect("info", tiny_model).stdout
+    told = json.loads(edge_detect("info", tiny_model, "--json").stdout)
+    assert told["calibration"]["threshold"] == 0.5 and len(told["sha256"]) == 64
+
+
+def test_check_passes_here_and_refuses_a_file_that_answers_differently(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    done = edge_detect("check", tiny_model)
+    assert done.returncode == 0 and done.stdout.startswith("ok ")
+    wrong = tiny.golden().model_copy(update={"logits": (0.0, 1.0)})
+    (tmp_path / "drifted.onnx").write_bytes(tiny.model(tiny.manifest(golden=(wrong,))))
+    done = edge_detect("check", "drifted.onnx")
+    assert done.returncode == 2 and "other answers than the export" in done.stderr

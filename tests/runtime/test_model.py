@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from edge_runtime import cam
+from edge_runtime.errors import FrameError, ModelError
+from edge_runtime.golden import replay
+from edge_runtime.inspector import Inspector
+from edge_runtime.manifest import METADATA_KEY
+from edge_runtime.model import Model
+from edge_runtime.results import Box, Frame, Verdict
+from tests import tiny
+
+
+def changed(change: str) -> bytes:
+    """The tiny model with one thing wrong."""
+    proto = onnx.load_from_string(tiny.model())
+    match change:
+        case "no manifest":
+            del proto.metadata_props[:]
+        case "newer schema":
+            proto.metadata_props[0].value = proto.metadata_props[0].value.replace('"schema_version":1', '"schema_version":2')
+        case "damaged manifest":
+            proto.metadata_props[0].value = proto.metadata_props[0].value.replace('"threshold":0.5', '"threshold":1.5')
+        case "no JSON":
+            proto.metadata_props[0].value = "hello"
+        case "missing output":
+            del proto.graph.output[1]
+        case "other input size":
+            proto.metadata_props[0].value = tiny.manifest(input_hw=(64, 64)).model_dump_json()
+        case "NaN in the head":
+            nan = np.array([[np.nan], [0], [0]], np.float32)
+            next(w for w in proto.graph.initializer if w.name == "dense_weights.").CopyFrom(onnx.numpy_helper.from_array(nan, "dense_weights."))
+    return bytes(proto.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("no manifest", "not exported by edge-detect"),
+        ("newer schema", "schema version 2"),
+        ("damaged manifest", "calibration.threshold"),
+        ("no JSON", "damaged"),
+        ("missing output", "lacks the outputs block5_conv3"),
+        ("other input size", "expected one `image`"),
+        ("NaN in the head", "finite"),
+    ],
+)
+def test_a_file_that_breaks_the_contract_is_refused_with_what_is_wrong(change: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "part.onnx"
+    path.write_bytes(changed(change))
+    with pytest.raises(ModelError, match=says) as caught:
+        Model.load(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_the_hash_is_that_of_the_file(tiny_model: Path) -> None:
+    import hashlib
+
+    assert Model.load(tiny_model).sha256 == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_verdict_and_the_box_do_not_depend_on_the_sign_of_the_head(sign: float) -> None:
+    inspector = Inspector(Model.from_bytes(tiny.model(sign=sign)))
+    anomaly, judgement = inspector.inspect(Frame("a.png", "0", tiny.frame()))
+    assert anomaly.verdict is Verdict.ANOMALY
+    assert [defect.box for defect in anomaly.defects] == [Box(32, 16, 64, 48)]
+    assert judgement.cam.max() == pytest.approx(130, abs=0.1)
+    assert anomaly.residual is not None and anomaly.residual < 1e-3
+    assert inspector.inspect(Frame("b.png", "0", tiny.frame(None)))[0].verdict is Verdict.GOOD
+
+
+def test_one_frame_or_many_at_once_give_the_same_answers() -> None:
+    model = Model.from_bytes(tiny.model())
+    images = np.random.default_rng(0).integers(0, 256, (5, *tiny.INPUT_HW, 3), np.uint8)
+    for one, image in zip(model.predict(images), images, strict=True):
+        (alone,) = model.predict(image[np.newaxis])
+        assert np.allclose(one.logits, alone.logits, atol=1e-4) and np.allclose(one.activations, alone.activations, atol=1e-4)
+
+
+def with_initializer(name: str, value: list[object]) -> bytes:
+    proto = onnx.load_from_string(tiny.model())
+    next(w for w in proto.graph.initializer if w.name == name).CopyFrom(onnx.numpy_helper.from_array(np.array(value, np.float32), name))
+    return bytes(proto.SerializeToString())
+
+
+def test_an_answer_that_is_not_finite_is_no_verdict() -> None:
+    inspector = Inspector(Model.from_bytes(with_initializer("bias", [np.nan, 0, 0])))
+    with pytest.raises(FrameError, match="no finite answer"):
+        inspector.inspect(Frame("a.png", "0", tiny.frame()))
+
+
+def test_a_map_that_does_not_add_up_to_the_margin_is_no_verdict() -> None:
+    """The head the file shows is not the head the network used."""
+    proto = onnx.load_from_string(tiny.model())
+    shown = np.array([[1.01], [0], [0]], np.float32)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(shown, "shown"))
+    next(node for node in proto.graph.node if node.output[0] == "dense_weights").input[0] = "shown"
+    with pytest.raises(FrameError, match="misses its margin"):
+        Inspector(Model.from_bytes(proto.SerializeToString())).inspect(Frame("a.png", "0", tiny.frame()))
+    approximate = onnx.load_from_string(proto.SerializeToString())
+    approximate.metadata_props[0].value = tiny.manifest(wiring="full", explanation="approximate").model_dump_json()
+    inspection, _ = Inspector(Model.from_bytes(approximate.SerializeToString())).inspect(Frame("a.png", "0", tiny.frame()))
+    assert inspection.residual is None
+
+
+def test_golden_frames_pass_here_and_a_drift_is_refused() -> None:
+    assert [line.split()[0] for line in replay(Model.from_bytes(tiny.model()))] == ["ok"]
+    drifted = with_initializer("output_bias.", [5.1, -5.1])
+    with pytest.raises(ModelError, match="other answers than the export"):
+        list(replay(Model.from_bytes(drifted)))
+
+
+def test_the_metadata_is_where_others_look_for_it() -> None:
+    assert METADATA_KEY == "edge_detect"
+    assert Model.from_bytes(tiny.model()).manifest == tiny.manifest()
+
+
+def test_a_threshold_of_the_user_wins() -> None:
+    frame = Frame("a.png", "0", tiny.frame())
+    inspection, judgement = Inspector(Model.from_bytes(tiny.model()), threshold=1.0).inspect(frame)
+    assert (inspection.verdict, inspection.threshold, inspection.defects) == (Verdict.GOOD, 1.0, ())
+    assert cam.defects(cam.upsample(judgement.cam, tiny.INPUT_HW), tiny.manifest().calibration)

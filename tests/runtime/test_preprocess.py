@@ -1,0 +1,41 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_runtime.preprocess import prepare, to_frame
+from edge_runtime.results import Box
+
+sides = st.integers(1, 3000)
+
+
+@given(data=st.data(), width=sides, height=sides)
+def test_boxes_go_back_into_the_frame_and_cover_what_they_covered(data: st.DataObject, width: int, height: int) -> None:
+    x0, x1 = sorted(data.draw(st.lists(st.integers(0, 96), min_size=2, max_size=2, unique=True)))
+    y0, y1 = sorted(data.draw(st.lists(st.integers(0, 64), min_size=2, max_size=2, unique=True)))
+    box = to_frame(Box(x0, y0, x1, y1), (64, 96), (width, height))
+    assert box.x0 <= x0 * width / 96 and x1 * width / 96 <= box.x1 + 1e-9 and box.x1 <= width
+    assert box.y0 <= y0 * height / 64 and y1 * height / 64 <= box.y1 + 1e-9 and box.y1 <= height
+    assert box.x1 - box.x0 < (x1 - x0) * width / 96 + 2
+
+
+def test_the_whole_input_is_the_whole_frame() -> None:
+    assert to_frame(Box(0, 0, 96, 64), (64, 96), (1921, 1079)) == Box(0, 0, 1921, 1079)
+
+
+def test_a_frame_of_input_size_is_left_as_it_is() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    assert np.array_equal(prepare(image, (64, 96)), image)
+
+
+def test_a_thin_line_dims_but_does_not_vanish_when_shrunk() -> None:
+    image = np.zeros((640, 960, 3), np.uint8)
+    image[:, 487] = 255
+    column = prepare(image, (64, 96))[:, :, 0].max(axis=0)
+    assert column.argmax() == 48 and 20 <= column.max() <= 30
+
+
+@given(height=st.integers(1, 300), width=st.integers(1, 300))
+def test_any_size_becomes_the_input_size(height: int, width: int) -> None:
+    image = np.full((height, width, 3), 77, np.uint8)
+    prepared = prepare(image, (64, 96))
+    assert prepared.shape == (64, 96, 3) and prepared.dtype == np.uint8 and (prepared == 77).all()

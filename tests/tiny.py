@@ -1,0 +1,125 @@
+"""A model file that keeps the contract in a few hundred bytes of weights: a cell is hot where the frame is bright.
+
+No VGG19, only its interface: one convolution with stride 16, a ReLU, and the head. Small enough that a test can say
+what must come out: a bright square on a dark frame is an anomaly, and its box is where the square is.
+"""
+
+import base64
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_runtime.manifest import METADATA_KEY, Calibration, Golden, Manifest, Parity, Training
+
+INPUT_HW = (64, 96)
+CHANNELS = 3
+
+
+def manifest(**changes: object) -> Manifest:
+    known = Manifest(
+        schema_version=1,
+        product="tiny",
+        classes=("good", "anomaly"),
+        input_hw=INPUT_HW,
+        resize="stretch-area",
+        backbone="vgg19-slim",
+        width=0.01,
+        wiring="exact",
+        explanation="exact",
+        calibration=Calibration(
+            threshold=0.5, heat_cold=2.0, heat_hot=100.0, box_heat=0.4, min_box_area=32, false_boxes=0.0, good=10, anomaly=10
+        ),
+        training=Training(
+            weights="none",
+            data_sha256="0" * 64,
+            train_counts=(10, 10),
+            validation_counts=(10, 10),
+            seed=0,
+            epochs=1,
+            best_epoch=1,
+            validation_auroc=1.0,
+            versions={},
+        ),
+        parity=Parity(frames=0, logits=0, cam=0, box_iou=1, flips=0, versions={}),
+        golden=(golden(),),
+    )
+    return known.model_copy(update=changes)
+
+
+def frame(square: tuple[int, int, int, int] | None = (32, 16, 64, 48), size_wh: tuple[int, int] = (96, 64)) -> npt.NDArray[np.uint8]:
+    """A dark frame (H, W, 3) uint8 BGR with a bright square at (x0, y0, x1, y1)."""
+    image = np.full((size_wh[1], size_wh[0], 3), 40, np.uint8)
+    if square:
+        x0, y0, x1, y1 = square
+        image[y0:y1, x0:x1] = 230
+    return image
+
+
+def golden() -> Golden:
+    """A whole square cell pattern; answers worked out by hand: the tiny network is linear above its ReLU."""
+    _, png = cv2.imencode(".png", frame())
+    hot = 230 - 100
+    cells = np.zeros((4, 6), np.float32)
+    cells[1:3, 2:4] = hot
+    margin = float(cells.mean()) - 10
+    return Golden(
+        png=base64.b64encode(png.tobytes()).decode(),
+        label="anomaly",
+        logits=(-margin / 2, margin / 2),
+        cam=tuple(tuple(float(value) for value in row) for row in cells),
+        boxes_xyxy=((32, 16, 64, 48),),
+    )
+
+
+def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
+    """The file's bytes. sign: of the direction v1 - v0; the dense weights turn with it, so the answers stay the same."""
+    weights = {
+        "kernel": np.zeros((CHANNELS, 3, 16, 16), np.float32),
+        "bias": np.array([-100, 0, 0], np.float32),
+        "dense_weights": np.array([[sign], [0], [0]], np.float32),
+        "dense_bias": np.array([0], np.float32),
+        "output_weights": np.array([[-sign / 2, sign / 2]], np.float32),
+        "output_bias": np.array([5, -5], np.float32),
+    }
+    weights["kernel"][0] = 1 / (3 * 16 * 16)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "kernel", "bias"], ["raw"], strides=[16, 16]),
+        helper.make_node("Relu", ["raw"], ["active"]),
+        helper.make_node("Transpose", ["active"], ["block5_conv3"], perm=[0, 2, 3, 1]),
+        helper.make_node("GlobalAveragePool", ["active"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "dense_weights.", "dense_bias."], ["hidden"]),
+        helper.make_node("Gemm", ["hidden", "output_weights.", "output_bias."], ["logits"]),
+    ]
+    heads = [name for name in weights if name.startswith(("dense", "output"))]
+    nodes += [helper.make_node("Identity", [f"{name}."], [name]) for name in heads]
+    height, width = INPUT_HW
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2]),
+            helper.make_tensor_value_info("block5_conv3", TensorProto.FLOAT, ["N", height // 16, width // 16, CHANNELS]),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(weights[name].shape)) for name in heads),
+        ],
+        [numpy_helper.from_array(value, f"{name}." if name in heads else name) for name, value in weights.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(proto)
+    proto.metadata_props.add(key=METADATA_KEY, value=(described or manifest()).model_dump_json())
+    return bytes(proto.SerializeToString())
+
+
+def write_frames(folder: Path, frames: dict[str, npt.NDArray[np.uint8]]) -> None:
+    for name, image in frames.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _, data = cv2.imencode(path.suffix, image)
+        path.write_bytes(data.tobytes())
