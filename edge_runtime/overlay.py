@@ -14,6 +14,9 @@ from edge_runtime.results import Array, Box, Defect, Image, Inspection, Verdict
 PICTURES = ("overlay", "panel", "input", "coarse", "heatmap", "cutout", "boxes")
 STEPS = ("input", "coarse", "heatmap", "cutout", "boxes")
 
+PANEL_HEIGHT, MIN_TILE_WIDTH = 360, 160
+"""Pixels of each picture in the panel, whatever the frame's size."""
+
 WHITE, BLACK, INK = (255, 255, 255), (0, 0, 0), (28, 28, 28)
 VERDICT_COLOURS = {Verdict.GOOD: (125, 122, 0), Verdict.ANOMALY: (0, 94, 213), Verdict.ERROR: (90, 90, 90)}
 """BGR; Okabe & Ito's colour-blind safe teal and vermilion. The word stands beside the colour."""
@@ -51,17 +54,13 @@ class Painter:
         return cam.heat(cam.upsample(coarse, self.input_hw), self.calibration)
 
     def _panel(self, image: Image, inspection: Inspection, coarse: Array) -> Image:
-        height = min(image.shape[0], 480)
-        size = (max(1, round(image.shape[1] * height / image.shape[0])), height)
-        tiles = [
-            captioned(
-                np.asarray(
-                    cv2.resize(self(step, image, inspection, coarse), size, interpolation=cv2.INTER_AREA), np.uint8
-                ),
-                f"{number} {step}",
-            )
-            for number, step in enumerate(STEPS, 1)
-        ]
+        scale = PANEL_HEIGHT / image.shape[0]
+        size = (max(MIN_TILE_WIDTH, round(image.shape[1] * scale)), PANEL_HEIGHT)
+        shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+        tiles = []
+        for number, step in enumerate(STEPS, 1):
+            picture = cv2.resize(self(step, image, inspection, coarse), size, interpolation=shrinks)
+            tiles.append(captioned(np.asarray(picture, np.uint8), f"{number} {step}"))
         gap = np.full((tiles[0].shape[0], 8, 3), WHITE, np.uint8)
         row = np.hstack([part for tile in tiles for part in (tile, gap)][:-1])
         return with_banner(np.vstack([row, scale_bar(row.shape[1], self.calibration)]), inspection)

@@ -5,8 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import tiny
+
+settings.register_profile("untimed", deadline=None)  # speed lives in benchmarks/
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]

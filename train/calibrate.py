@@ -26,8 +26,8 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], false_boxes: float, mi
     good, anomaly = seen.cams[seen.labels == 0], seen.cams[seen.labels == 1]
     cold = float(np.median(good.max(axis=(1, 2))))
     typical = float(np.median(anomaly.max(axis=(1, 2)))) if len(anomaly) else cold
-    hottest_good = float(good.max())
-    hot = max(typical, hottest_good, cold + 1e-3)
+    above_all_good = cold + 1.01 * (float(good.max()) - cold) + 1e-3
+    hot = max(typical, above_all_good)
     unfinished = Calibration(
         threshold=decision_threshold(seen.margins, seen.labels),
         heat_cold=cold,

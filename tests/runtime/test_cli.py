@@ -133,7 +133,7 @@ def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path
         (["empty", "-m", "MODEL", "-o", "out"], "no frames found in empty"),
         (["frames", "-m", "none.onnx", "-o", "out"], "none.onnx: can't be read: No such file"),
         (["frames", "-m", "frames/a.png", "-o", "out"], "frames/a.png: is no ONNX model"),
-        (["frames", "-m", "MODEL", "-o", "frames/a.png"], "frames/a.png: results can't be written there"),
+        (["frames", "-m", "MODEL", "-o", "notes"], "notes: results can't be written there"),
         (["frames", "-m", "MODEL", "-o", "/proc/out"], "/proc/out: results can't be written there"),
         (["frames", "-m", "MODEL", "-o", "out", "--save", "rainbow"], "--save rainbow: no such picture; there are overlay"),
         (["inspct", "frames", "-m", "MODEL", "-o", "out"], "did you mean the command `inspect`?"),
@@ -144,6 +144,7 @@ def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path
 def test_a_mistake_gets_one_clear_line(arguments: list[str], says: str, edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
     tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT})
     (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").touch()
     done = edge_detect(*[str(tiny_model) if argument == "MODEL" else argument for argument in arguments])
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and says in done.stderr and done.stderr.count("\n") == 1

@@ -80,10 +80,9 @@ def widen(roi: Roi) -> tuple[Roi, Roi]:
     return wide, inner
 
 
-def draw_camera(rng: Rng) -> tuple[Camera, Grid]:
-    """Draw size, place, tilt and settings; the bangle always lies wholly inside the frame."""
-    outer = rng.uniform(150, 220)
-    grid = Grid(outer - rng.uniform(28, 60), outer)
+def draw_camera(rng: Rng, grid: Grid) -> Camera:
+    """Draw place, tilt and settings; the bangle always lies wholly inside the frame."""
+    outer = grid.outer_px
     squeeze, turn = rng.uniform(0.93, 1.0), rng.uniform(0, 2 * np.pi)
     room = np.array([WIDTH, HEIGHT]) / 2 - outer - MARGIN_FRAME_PX
     centre = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-1, 1, 2) * room * [0.8, 1.0]
@@ -107,4 +106,4 @@ def draw_camera(rng: Rng) -> tuple[Camera, Grid]:
         centre=(float(centre[0]), float(centre[1])), turn=turn, squeeze=squeeze,
         blur_px=rng.uniform(0.45, 0.95), shot=rng.uniform(0.003, 0.009), read=rng.uniform(0.0003, 0.0012),
     )
-    return camera, grid
+    return camera

@@ -31,12 +31,19 @@ GLASSES = [
 ]
 
 
-def draw_bangle(rng: Rng, grid: Grid) -> Strip:
-    """One bangle of any style on the given grid."""
+CATALOGUE = 7
+"""Seed of the products. They are the same for every seed of the frames: a factory makes the same parts every day."""
+
+
+def draw_product(number: int) -> tuple[Grid, Strip]:
+    """Product `number` of the catalogue: its size, seen from the camera's fixed height, and its looks."""
+    rng = np.random.default_rng(np.random.SeedSequence(CATALOGUE, spawn_key=(number,)))
     styles: list[Callable[[Rng, Grid], Strip]] = [
-        _plain, _engraved, _twisted, _beaded, _jewelled, _enamelled, _glass,
+        _jewelled, _plain, _engraved, _enamelled, _beaded, _glass, _twisted,
     ]
-    return styles[rng.choice(len(styles), p=[0.13, 0.17, 0.12, 0.11, 0.2, 0.14, 0.13])](rng, grid)
+    outer = rng.uniform(150, 220)
+    grid = Grid(outer - rng.uniform(28, 60), outer)
+    return grid, styles[number % len(styles)](rng, grid)
 
 
 def _band(rng: Rng, grid: Grid, low: float, high: float) -> Strip:

@@ -21,6 +21,7 @@ LONG_SIDE_PX = (18, 112)
 AREA_FLOOR_PX = 130
 WINDOW_PX = 78
 ATTEMPTS = 60
+PRODUCTS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Picture:
 def render(seed: int, index: int, anomaly: bool) -> Picture:
     """Frame `index` of its class. Depends on the arguments only, never on how many frames there are."""
     scene_rng, defect_rng, noise_rng = _streams(seed, index, anomaly)
-    scene = draw_scene(scene_rng)
+    scene = draw_scene(scene_rng, PRODUCTS)
     picture = scene.picture(scene.shaded)
     defects = _damage(scene, picture, defect_rng) if anomaly else ()
     return Picture(scene.camera.expose(picture, noise_rng), defects)
@@ -52,7 +53,7 @@ def render(seed: int, index: int, anomaly: bool) -> Picture:
 def render_untouched(seed: int, index: int) -> Array:
     """Anomalous frame `index` as it would be without its defects, the same noise included."""
     scene_rng, _, noise_rng = _streams(seed, index, True)
-    scene = draw_scene(scene_rng)
+    scene = draw_scene(scene_rng, PRODUCTS)
     return scene.camera.expose(scene.picture(scene.shaded), noise_rng)
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from train.bangles.camera import WHOLE, Camera, Roi, draw_camera, widen
-from train.bangles.design import draw_bangle
+from train.bangles.design import draw_product
 from train.bangles.fields import HEIGHT, WIDTH, Array, Rng
 from train.bangles.light import Light, draw_light, shade
 from train.bangles.strip import COLUMNS, Grid, Strip
@@ -46,12 +46,12 @@ class Scene:
         return self.camera.develop(radiance, wide)[inner]
 
 
-def draw_scene(rng: Rng) -> Scene:
-    """Draw a whole scene; good and anomalous frames both come from here."""
+def draw_scene(rng: Rng, products: int) -> Scene:
+    """Draw a whole scene; good and anomalous frames both come from here. products: how many the factory makes."""
     table = draw_table(rng)
     light = draw_light(rng, table.colour)
-    camera, grid = draw_camera(rng)
-    strip = draw_bangle(rng, grid)
+    grid, strip = draw_product(int(rng.integers(products)))
+    camera = draw_camera(rng, grid)
     bare = Scene(camera, grid, light, strip, strip.cover, strip.cover)
     # Piecewise, because what stays in the processor's cache is shaded twice as fast.
     pieces = np.arange(COLUMNS).reshape(8, -1)

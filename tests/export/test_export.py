@@ -1,0 +1,189 @@
+"""Two folders in, one file across, verdicts out: the real commands, at sizes a test can afford."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from edge_runtime.errors import UsageError
+from edge_runtime.model import Model
+from export import convert
+from export.__main__ import main as export
+from export.parity import ParityError
+from tests.conftest import Run
+from tests.train.test_vgg import published_file
+
+KINDS = {
+    "slim": ["--backbone", "vgg19-slim", "--width", "0.06", "--input-size", "64x96", "--epochs", "3"],
+    "full wiring": ["--backbone", "vgg19-slim", "--width", "0.06", "--wiring", "full", "--input-size", "64x96", "--epochs", "2"],
+    "vgg19": ["--backbone", "vgg19", "--weights", "FILE", "--input-size", "32x48", "--epochs", "1", "--validation", "0.5"],
+}
+
+
+@pytest.fixture(scope="session")
+def bangles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from train.bangles import generate
+
+    out = tmp_path_factory.mktemp("data") / "bangles"
+    generate(out, good=16, anomaly=12, seed=11)
+    return out
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+def trained(kind: str, bangles: Path, runs: Path, module: Run) -> Path:
+    """RUN of one training per session and kind."""
+    run = runs / kind
+    if not run.exists():
+        weights = runs / "notop.h5"
+        if "FILE" in KINDS[kind] and not weights.exists():
+            published_file(weights, scale=0.02)
+        options = [str(weights) if option == "FILE" else option for option in KINDS[kind]]
+        done = module("train", bangles, "-o", run, "--batch-size", "4", *options)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["model"] == str(run / "model.keras")
+    return run
+
+
+@pytest.mark.xdist_group("export")
+@pytest.mark.parametrize("kind", KINDS)
+def test_from_two_folders_to_verdicts(kind: str, bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path) -> None:
+    run = trained(kind, bangles, runs, module)
+    part = tmp_path / "part.onnx"
+    done = module("export", run / "model.keras", "-o", part)
+    assert done.returncode == 0, done.stderr
+    parity = json.loads(done.stdout.splitlines()[-1])["parity"]
+    assert parity["logits"] <= 1e-3 and parity["cam"] <= 1e-3 and parity["box_iou"] >= 0.99 and parity["flips"] == 0
+
+    manifest = Model.load(part).manifest
+    recorded = json.loads((run / "run.json").read_text())
+    assert manifest.wiring == ("full" if kind == "full wiring" else "exact")
+    assert manifest.explanation == ("approximate" if kind == "full wiring" else "exact")
+    assert [manifest.training.data_sha256, list(manifest.input_hw)] == [recorded["data_sha256"], recorded["input_hw"]]
+    assert manifest.parity.frames == len(json.loads((run / "split.json").read_text())["validation"])
+    assert len(manifest.golden) == 3
+
+    assert edge_detect("check", part).returncode == 0
+    done = edge_detect(bangles, "-m", part, "-o", "out", "--exit-zero")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert len(rows) == 28 + 12 and {row["verdict"] for row in rows} <= {"good", "anomaly"}
+    if kind == "full wiring":
+        assert all(row["residual"] is None for row in rows)
+    else:
+        assert all(row["residual"] <= 1e-3 * max(1, abs(row["margin"])) for row in rows)
+
+
+@pytest.mark.xdist_group("export")
+def test_the_graph_keeps_the_contract(bangles: Path, runs: Path, module: Run, tmp_path: Path) -> None:
+    run = trained("slim", bangles, runs, module)
+    export(run / "model.keras", tmp_path / "part.onnx")
+    proto = onnx.load(tmp_path / "part.onnx")
+    shapes = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*proto.graph.input, *proto.graph.output)
+    }
+    assert shapes == {
+        "image": ["N", 64, 96, 3],
+        "logits": ["N", 2],
+        "block5_conv3": ["N", 4, 6, 31],
+        "dense_weights": [31, 1],
+        "dense_bias": [1],
+        "output_weights": [1, 2],
+        "output_bias": [2],
+    }
+    assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    operators = {node.op_type for node in proto.graph.node}
+    assert "BatchNormalization" not in operators and {node.domain for node in proto.graph.node} <= {"", "ai.onnx"}
+    stored = keras.models.load_model(run / "model.keras")
+    assert np.array_equal(onnx.numpy_helper.to_array(_constant(proto, "dense_weights")), stored.get_layer("dense").get_weights()[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["part.onnx"]
+
+
+def _constant(proto: onnx.ModelProto, name: str) -> onnx.TensorProto:
+    (node,) = [node for node in proto.graph.node if name in node.output]
+    return node.attribute[0].t
+
+
+def _unfolded(plain: keras.Model) -> None:
+    kernel, bias = plain.get_layer("block3_conv1").get_weights()
+    plain.get_layer("block3_conv1").set_weights([kernel * 1.2, bias])
+
+
+def _swapped(plain: keras.Model) -> None:
+    kernel, bias = plain.get_layer("logits").get_weights()
+    plain.get_layer("logits").set_weights([kernel[:, ::-1], bias[::-1]])
+
+
+def _flipped(plain: keras.Model) -> None:
+    kernel, bias = plain.get_layer("dense").get_weights()
+    plain.get_layer("dense").set_weights([-kernel, bias])
+
+
+def _colours(plain: keras.Model) -> None:
+    kernel, bias = plain.get_layer("block1_conv1").get_weights()
+    plain.get_layer("block1_conv1").set_weights([kernel[:, :, ::-1], bias])
+
+
+@pytest.mark.xdist_group("export")
+@pytest.mark.parametrize("wrong", [_unfolded, _swapped, _flipped, _colours])
+def test_a_graph_that_disagrees_is_refused_and_nothing_is_written(
+    wrong: Any, bangles: Path, runs: Path, module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, fold = trained("slim", bangles, runs, module), convert.fold
+
+    def wrongly(*arguments: Any) -> keras.Model:
+        plain = fold(*arguments)
+        wrong(plain)
+        return plain
+
+    monkeypatch.setattr(convert, "fold", wrongly)
+    with pytest.raises(ParityError, match="disagrees with the trained model on .* Nothing was written"):
+        export(run / "model.keras", tmp_path / "part.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.xdist_group("export")
+def test_mistakes_get_one_clear_line(bangles: Path, runs: Path, module: Run, tmp_path: Path) -> None:
+    run = trained("slim", bangles, runs, module)
+    (tmp_path / "model.keras").write_text("hello")
+    with pytest.raises(UsageError, match="expected a folder written by python -m train"):
+        export(tmp_path / "model.keras", tmp_path / "part.onnx")
+    for name in ("run.json", "split.json"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    with pytest.raises(UsageError, match=r"model\.keras: is no Keras model"):
+        export(tmp_path / "model.keras", tmp_path / "part.onnx")
+    with pytest.raises(UsageError, match=r"ends in \.onnx"):
+        export(run / "model.keras", tmp_path / "part.bin")
+    with pytest.raises(UsageError, match="say where they are with --data"):
+        export(run / "model.keras", tmp_path / "part.onnx", data=tmp_path)
+    changed = tmp_path / "changed"
+    split = json.loads((run / "split.json").read_text())
+    for frame in split["validation"]:
+        (changed / frame["path"]).parent.mkdir(parents=True, exist_ok=True)
+        (changed / frame["path"]).write_bytes((bangles / "good" / "good_00000.jpg").read_bytes())
+    with pytest.raises(UsageError, match="has changed since the training"):
+        export(run / "model.keras", tmp_path / "part.onnx", data=changed)
+
+
+def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for arguments, says in (
+        ([tmp_path / "none", "-o", tmp_path / "run", "--backbone", "vgg19-slim"], "none: no such folder"),
+        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim"], "expected the folders good/ and anomaly/"),
+        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--input-size", "100"], "multiple of 16"),
+        ([tmp_path, "-o", tmp_path / "full", "--backbone", "vgg19-slim"], "not an empty folder"),
+        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--weights", "imagenet"], "vgg19-slim has no published weights"),
+    ):
+        done = module("train", *arguments)
+        assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("error: ") and says in done.stderr
+        assert not (tmp_path / "run").exists()

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime.errors import UsageError
+from tests.tiny import write_frames
+from train.data import LabelledFrame, Split, class_folders, load, split
+
+HW = (32, 48)
+
+
+def pictures(names: list[str], first: int = 0) -> dict[str, np.typing.NDArray[np.uint8]]:
+    """Different pictures, one for each name."""
+    return {name: np.random.default_rng(first + index).integers(0, 256, (20, 30, 3), np.uint8) for index, name in enumerate(names)}
+
+
+def folder(root: Path, good: list[str], anomaly: list[str]) -> Path:
+    write_frames(root, pictures(good + anomaly))
+    return root
+
+
+def silent(done: int, total: int) -> None: ...
+
+
+def names(folder: str, count: int = 6) -> list[str]:
+    return [f"{folder}/{index}.png" for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("good", "anomaly"),
+    [
+        (["good"], ["anomaly"]),
+        (["train/good"], ["train/anomaly"]),
+        (["train/good", "test/good"], ["test/crack", "test/hole"]),
+    ],
+)
+def test_folder_layouts(good: list[str], anomaly: list[str], tmp_path: Path) -> None:
+    folder(tmp_path, [name for one in good for name in names(one)], [name for one in anomaly for name in names(one)])
+    samples = load(tmp_path, HW, silent)
+    assert samples.images.shape == (6 * (len(good) + len(anomaly)), *HW, 3)
+    for frame in samples.frames:
+        assert frame.label == any(frame.path.startswith(f"{one}/") for one in anomaly)
+
+
+def test_the_test_side_of_a_split_dataset_is_never_trained_on(tmp_path: Path) -> None:
+    folder(tmp_path, names("train/good") + names("test/good"), names("train/anomaly") + names("test/anomaly"))
+    assert class_folders(tmp_path) == ([tmp_path / "train/good"], [tmp_path / "train/anomaly"])
+
+
+@pytest.mark.parametrize(
+    ("good", "anomaly", "says"),
+    [
+        (names("ok"), names("bad"), "expected the folders good/ and anomaly/ .* found bad, ok"),
+        (names("good", 3), names("anomaly"), "3 good frames; at least 5"),
+    ],
+)
+def test_what_can_not_be_learned_from_is_named(good: list[str], anomaly: list[str], says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        load(folder(tmp_path, good, anomaly), HW, silent)
+
+
+def test_frames_that_can_not_be_read_are_listed_together(tmp_path: Path) -> None:
+    folder(tmp_path, names("good"), names("anomaly"))
+    (tmp_path / "good" / "a.jpg").write_text("hello")
+    (tmp_path / "anomaly" / "b.png").touch()
+    with pytest.raises(UsageError, match=r"(?s)2 frames can't be used.*good/a.jpg is no image.*anomaly/b.png is empty"):
+        load(tmp_path, HW, silent)
+
+
+def test_one_picture_in_both_classes_is_a_contradiction(tmp_path: Path) -> None:
+    folder(tmp_path, names("good"), names("anomaly"))
+    (tmp_path / "anomaly" / "copy.png").write_bytes((tmp_path / "good" / "2.png").read_bytes())
+    with pytest.raises(UsageError, match=r"(?s)1 pictures are both.*good/2.png = anomaly/copy.png"):
+        load(tmp_path, HW, silent)
+
+
+def labelled(count: int) -> list[LabelledFrame]:
+    """Half of each class, ten frames to a place."""
+    return [LabelledFrame(path=f"{index % 2}/place{index // 10}_{index}.png", label=index % 2, sha256=f"{index:064}") for index in range(count)]
+
+
+def test_the_split_is_stratified_complete_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    frames = labelled(100)
+    parts = split(frames, tmp_path, 0.2, None, seed=3)
+    assert sorted(parts.train + parts.validation, key=lambda frame: frame.sha256) == frames
+    assert len(parts.validation) == 20 and sum(frame.label for frame in parts.validation) == 10
+    assert parts == split(frames, tmp_path, 0.2, None, seed=3) != split(frames, tmp_path, 0.2, None, seed=4)
+    assert Split.model_validate_json(parts.model_dump_json()) == parts
+
+
+def test_groups_stay_on_one_side(tmp_path: Path) -> None:
+    parts = split(labelled(100), tmp_path, 0.2, r"(place\d+)_", seed=0)
+    train, validation = ({frame.path[2:].split("_")[0] for frame in side} for side in (parts.train, parts.validation))
+    assert train and validation and not train & validation
+
+
+def test_copies_of_one_picture_stay_on_one_side(tmp_path: Path) -> None:
+    frames = [frame.model_copy(update={"sha256": f"{index // 5:064}"}) for index, frame in enumerate(sorted(labelled(100), key=lambda f: f.label))]
+    parts = split(frames, tmp_path, 0.2, None, seed=0)
+    assert not {frame.sha256 for frame in parts.train} & {frame.sha256 for frame in parts.validation}
+
+
+@pytest.mark.parametrize(
+    ("group", "says"),
+    [(r"(", "no regular expression"), (r"(part\d+)", "does not match 100 frames"), (r"(place)", "finds 1 groups; 5 are needed")],
+)
+def test_groups_that_can_not_work_are_refused(group: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        split(labelled(100), tmp_path, 0.2, group, seed=0)
