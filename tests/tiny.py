@@ -31,7 +31,14 @@ def manifest(**changes: object) -> Manifest:
         wiring="exact",
         explanation="exact",
         calibration=Calibration(
-            threshold=0.5, heat_cold=2.0, heat_hot=100.0, box_heat=0.4, min_box_area=32, false_boxes=0.0, good=10, anomaly=10
+            threshold=0.5,
+            heat_cold=2.0,
+            heat_hot=100.0,
+            box_heat=0.4,
+            min_box_area=32,
+            false_boxes=0.0,
+            good=10,
+            anomaly=10,
         ),
         training=Training(
             weights="none",
@@ -50,7 +57,9 @@ def manifest(**changes: object) -> Manifest:
     return known.model_copy(update=changes)
 
 
-def frame(square: tuple[int, int, int, int] | None = (32, 16, 64, 48), size_wh: tuple[int, int] = (96, 64)) -> npt.NDArray[np.uint8]:
+def frame(
+    square: tuple[int, int, int, int] | None = (32, 16, 64, 48), size_wh: tuple[int, int] = (96, 64)
+) -> npt.NDArray[np.uint8]:
     """A dark frame (H, W, 3) uint8 BGR with a bright square at (x0, y0, x1, y1)."""
     image = np.full((size_wh[1], size_wh[0], 3), 40, np.uint8)
     if square:
@@ -106,7 +115,9 @@ def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3])],
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2]),
-            helper.make_tensor_value_info("block5_conv3", TensorProto.FLOAT, ["N", height // 16, width // 16, CHANNELS]),
+            helper.make_tensor_value_info(
+                "block5_conv3", TensorProto.FLOAT, ["N", height // 16, width // 16, CHANNELS]
+            ),
             *(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(weights[name].shape)) for name in heads),
         ],
         [numpy_helper.from_array(value, f"{name}." if name in heads else name) for name, value in weights.items()],

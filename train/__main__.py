@@ -88,6 +88,13 @@ def main(
             help="Share of the good frames that get a made-up defect, to teach the heatmap where to look.",
         ),
     ] = 0.3,
+    warm_up: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Epochs on crops with made-up defects before the first whole frame; pays when training from scratch.",
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
 ) -> None:
     """Learn to tell good frames from anomalies."""
@@ -105,26 +112,33 @@ def main(
 
     import keras  # takes seconds to import: only when the frames are known to be usable
 
-    from train import fit, run, vgg
+    from train import batches, fit, run, vgg
 
     keras.utils.set_random_seed(seed)
     slim_width = width if backbone is Backbone.SLIM else 1.0
     model = vgg.build(input_hw, slim_width, wiring.value, batch_norm=from_scratch)
     if not from_scratch:
         vgg.load_backbone_weights(model, weights or "imagenet")
-    recipe = fit.Recipe(
+    recipe = batches.Recipe(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate or (1e-3 if from_scratch else 1e-4),
         patience=patience,
         seed=seed,
         paste=paste,
+        warm_up=warm_up,
         augmentation=Augmentation() if flip else Augmentation(flip_horizontal=False, flip_vertical=False),
     )
     print(
         f"training {backbone} ({model.count_params():,} parameters) on {describe(parts.train)}, validating on {describe(parts.validation)}",
         file=sys.stderr,
     )
+    if warm_up:
+        crop_hw = (max(32, input_hw[0] // 32 * 16), max(32, input_hw[1] // 32 * 16))
+        small = vgg.build(crop_hw, slim_width, wiring.value, batch_norm=from_scratch)
+        small.set_weights(model.get_weights())
+        fit.warm_up(small, train, recipe)
+        model.set_weights(small.get_weights())
     history, best, best_epoch = fit.fit(model, train, held_out, recipe)
 
     model.save(out / run.MODEL)

@@ -2,35 +2,18 @@
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 
-from edge_runtime.results import Array, Image
-from train.augment import Augmentation
+from train.batches import Batches, Recipe, WarmUp
 from train.data import Samples
-from train.paste import paste_defect
 
 FOCUS = 10.0
 """Sharpness of the softmax over cells, per logit that a cell adds to the margin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train. patience: epochs without a better validation before stopping. paste: share of the
-    good frames that get a made-up defect at a known place, which then counts as an anomaly; 0 switches it off."""
-
-    epochs: int = 30
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    patience: int = 10
-    seed: int = 0
-    paste: float = 0.3
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,49 +27,6 @@ class Scores:
     def rank(self) -> tuple[float, float]:
         """Greater is better: AUROC to three digits, then the smaller loss, which still moves at AUROC 1."""
         return round(self.auroc, 3), -self.loss
-
-
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
-    """Shuffled, augmented batches. Every random choice depends on (seed, epoch, frame) and nothing else."""
-
-    def __init__(self, samples: Samples, recipe: Recipe, cells_hw: tuple[int, int]) -> None:
-        """cells_hw: (rows, columns) of the map that the pooling reads."""
-        super().__init__()
-        self.samples, self.recipe, self.cells_hw, self.epoch = samples, recipe, cells_hw, 0
-        counts = np.bincount(samples.labels, minlength=2)
-        self.class_weights = (len(samples.labels) / (2 * counts)).astype(np.float32)
-        self._shuffle()
-
-    def _shuffle(self) -> None:
-        self.order = np.random.default_rng((self.recipe.seed, self.epoch)).permutation(len(self.samples.labels))
-
-    def __len__(self) -> int:
-        return max(1, len(self.order) // self.recipe.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-        rows = self.order[index * self.recipe.batch_size :][: self.recipe.batch_size]
-        images, labels, cells = (np.stack(column) for column in zip(*map(self._one, rows), strict=True))
-        pasted = cells.any(axis=(1, 2)).astype(np.float32)
-        return (
-            images.astype(np.float32),
-            {"logits": labels, "cells": cells},
-            {"logits": self.class_weights[labels], "cells": pasted},
-        )
-
-    def _one(self, row: int) -> tuple[Image, int, Array]:
-        """One changed frame, its label, and which cells (rows, columns) a pasted defect touches, if it has one."""
-        rng = np.random.default_rng((self.recipe.seed, self.epoch, row))
-        image, label = self.recipe.augmentation.move(self.samples.images[row], rng), int(self.samples.labels[row])
-        cells = np.zeros(self.cells_hw, np.float32)
-        if label == 0 and rng.random() < self.recipe.paste:
-            image, mask = paste_defect(image, rng)
-            coverage = cv2.resize(mask, self.cells_hw[::-1], interpolation=cv2.INTER_AREA)
-            cells, label = (coverage > 0.5 * coverage.max()).astype(np.float32), 1
-        return self.recipe.augmentation.light(image, rng), label, cells
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._shuffle()
 
 
 def predict(model: keras.Model, images: Any, batch_size: int = 16) -> Any:
@@ -155,34 +95,51 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """One line per epoch on stderr; on a terminal, also a running count within the epoch."""
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self.started = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.epoch = epoch + 1
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name, self.epoch, self.started = name, 0, time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if sys.stderr.isatty():
             loss = (logs or {}).get("loss", float("nan"))
-            print(
-                f"\repoch {self.epoch}: batch {batch + 1}/{self.params['steps']}  loss {loss:.3f}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+            line = f"\r{self.name} {self.epoch + 1}: batch {batch + 1}/{self.params['steps']}  loss {loss:.3f}"
+            print(line, end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs, total = logs or {}, self.params["epochs"]
-        per_epoch = (time.monotonic() - self.started) / (epoch + 1)
-        left = per_epoch * (total - epoch - 1) / 60
+        self.epoch, total = epoch + 1, self.params["epochs"]
+        seconds = (time.monotonic() - self.started) / self.epoch
+        names = {"logits_loss": "loss", "cells_loss": "place", "val_loss": "validation loss", "val_auroc": "AUROC"}
+        figures = "  ".join(f"{names[key]} {value:.4f}" for key, value in (logs or {}).items() if key in names)
         start = "\r" if sys.stderr.isatty() else ""
         print(
-            f"{start}epoch {epoch + 1}/{total}  loss {logs.get('loss', 0):.3f}"
-            f"  validation loss {logs.get('val_loss', 0):.3f}  AUROC {logs.get('val_auroc', 0):.4f}"
-            f"  {per_epoch:.0f} s per epoch, at most {left:.0f} min left",
+            f"{start}{self.name} {self.epoch}/{total}  {figures}"
+            f"  {seconds:.0f} s each, at most {seconds * (total - self.epoch) / 60:.0f} min left",
             file=sys.stderr,
             flush=True,
         )
+
+
+def learner(model: keras.Model, recipe: Recipe, steps: int) -> keras.Model:
+    """The classifier, compiled to learn labels and places for so many steps: a short rise of the rate, then a cosine."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=min(100, steps // 10 + 1)
+    )
+    both = with_cells(model)
+    both.compile(
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-4),
+        loss={"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "cells": evidence_outside},
+        # XLA's convolutions are slower on a CPU.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+    return both
+
+
+def warm_up(small: keras.Model, train: Samples, recipe: Recipe) -> None:
+    """Learn what a defect looks like, close by, from crops of good frames. small: the same network at the crops' size."""
+    batches = WarmUp(train, recipe, small.input_shape[1:3], tuple(small.get_layer("pool").input.shape[1:3]))
+    learner(small, recipe, len(batches) * recipe.warm_up).fit(
+        batches, epochs=recipe.warm_up, verbose=0, callbacks=[Progress("warm-up")]
+    )
 
 
 def fit(
@@ -193,17 +150,7 @@ def fit(
     Returns the history per epoch, the best epoch's validation scores, and its number. Ctrl-C ends the training early
     and keeps the best so far; before the first epoch is over there is none, and KeyboardInterrupt is raised.
     """
-    learner = with_cells(model)
-    batches = Batches(train, recipe, tuple(learner.output["cells"].shape[1:3]))
-    steps = len(batches) * recipe.epochs
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=min(100, steps // 10 + 1)
-    )
-    learner.compile(
-        optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-4),
-        loss={"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "cells": evidence_outside},
-        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",  # XLA's CPU convolutions are slower
-    )
+    batches = Batches(train, recipe, tuple(model.get_layer("pool").input.shape[1:3]))
     best = KeepBest(model, validation, recipe.patience)
     history: dict[str, list[float]] = {}
 
@@ -212,11 +159,11 @@ def fit(
             history.setdefault(key, []).append(float(value))
 
     try:
-        learner.fit(
+        learner(model, recipe, len(batches) * recipe.epochs).fit(
             batches,
             epochs=recipe.epochs,
             verbose=0,
-            callbacks=[best, keras.callbacks.LambdaCallback(on_epoch_end=record), Progress()],
+            callbacks=[best, keras.callbacks.LambdaCallback(on_epoch_end=record), Progress("epoch")],
         )
     except KeyboardInterrupt:
         if best.best is None:

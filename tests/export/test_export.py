@@ -19,8 +19,30 @@ from tests.train.test_vgg import published_file
 
 KINDS = {
     "slim": ["--backbone", "vgg19-slim", "--width", "0.06", "--input-size", "64x96", "--epochs", "3"],
-    "full wiring": ["--backbone", "vgg19-slim", "--width", "0.06", "--wiring", "full", "--input-size", "64x96", "--epochs", "2"],
-    "vgg19": ["--backbone", "vgg19", "--weights", "FILE", "--input-size", "32x48", "--epochs", "1", "--validation", "0.5"],
+    "full wiring": [
+        "--backbone",
+        "vgg19-slim",
+        "--width",
+        "0.06",
+        "--wiring",
+        "full",
+        "--input-size",
+        "64x96",
+        "--epochs",
+        "2",
+    ],
+    "vgg19": [
+        "--backbone",
+        "vgg19",
+        "--weights",
+        "FILE",
+        "--input-size",
+        "32x48",
+        "--epochs",
+        "1",
+        "--validation",
+        "0.5",
+    ],
 }
 
 
@@ -54,7 +76,9 @@ def trained(kind: str, bangles: Path, runs: Path, module: Run) -> Path:
 
 @pytest.mark.xdist_group("export")
 @pytest.mark.parametrize("kind", KINDS)
-def test_from_two_folders_to_verdicts(kind: str, bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path) -> None:
+def test_from_two_folders_to_verdicts(
+    kind: str, bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
+) -> None:
     run = trained(kind, bangles, runs, module)
     part = tmp_path / "part.onnx"
     done = module("export", run / "model.keras", "-o", part)
@@ -103,13 +127,16 @@ def test_the_graph_keeps_the_contract(bangles: Path, runs: Path, module: Run, tm
     operators = {node.op_type for node in proto.graph.node}
     assert "BatchNormalization" not in operators and {node.domain for node in proto.graph.node} <= {"", "ai.onnx"}
     stored = keras.models.load_model(run / "model.keras")
-    assert np.array_equal(onnx.numpy_helper.to_array(_constant(proto, "dense_weights")), stored.get_layer("dense").get_weights()[0])
+    assert np.array_equal(
+        onnx.numpy_helper.to_array(_constant(proto, "dense_weights")), stored.get_layer("dense").get_weights()[0]
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["part.onnx"]
 
 
 def _constant(proto: onnx.ModelProto, name: str) -> onnx.TensorProto:
     (node,) = [node for node in proto.graph.node if name in node.output]
-    return node.attribute[0].t
+    tensor: onnx.TensorProto = node.attribute[0].t
+    return tensor
 
 
 def _unfolded(plain: keras.Model) -> None:
@@ -145,7 +172,7 @@ def test_a_graph_that_disagrees_is_refused_and_nothing_is_written(
         return plain
 
     monkeypatch.setattr(convert, "fold", wrongly)
-    with pytest.raises(ParityError, match="disagrees with the trained model on .* Nothing was written"):
+    with pytest.raises(ParityError, match=r"disagrees with the trained model on .* Nothing was written"):
         export(run / "model.keras", tmp_path / "part.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -181,7 +208,10 @@ def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> No
         ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim"], "expected the folders good/ and anomaly/"),
         ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--input-size", "100"], "multiple of 16"),
         ([tmp_path, "-o", tmp_path / "full", "--backbone", "vgg19-slim"], "not an empty folder"),
-        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--weights", "imagenet"], "vgg19-slim has no published weights"),
+        (
+            [tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--weights", "imagenet"],
+            "vgg19-slim has no published weights",
+        ),
     ):
         done = module("train", *arguments)
         assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr

@@ -54,20 +54,32 @@ def test_a_folder_of_frames_becomes_rows_and_pictures(edge_detect: Run, tiny_mod
     assert (good["verdict"], good["defects"], good["error"]) == ("good", [], None) and good["score"] < good["threshold"]
     assert error["verdict"] == "error" and "text.jpg is no image" in error["error"] and error["score"] is None
     assert all(row["residual"] < 1e-3 for row in found.values() if row["error"] is None)
-    pictures = sorted(path.relative_to(tmp_path / "out" / "overlay").as_posix() for path in (tmp_path / "out" / "overlay").rglob("*.jpg"))
+    pictures = sorted(
+        path.relative_to(tmp_path / "out" / "overlay").as_posix()
+        for path in (tmp_path / "out" / "overlay").rglob("*.jpg")
+    )
     assert pictures == ["a.png.jpg", "line1/alpha.png.jpg", "line1/grey.png.jpg", "line1/large.jpg"]
 
 
 @pytest.mark.parametrize(
     ("frames", "options", "code"),
-    [({"a.png": DARK}, [], 0), ({"a.png": BRIGHT}, [], 1), ({"a.png": BRIGHT}, ["--exit-zero"], 0), ({"a.png": BRIGHT}, ["--threshold", "1"], 0)],
+    [
+        ({"a.png": DARK}, [], 0),
+        ({"a.png": BRIGHT}, [], 1),
+        ({"a.png": BRIGHT}, ["--exit-zero"], 0),
+        ({"a.png": BRIGHT}, ["--threshold", "1"], 0),
+    ],
 )
-def test_exit_codes(frames: dict[str, Any], options: list[str], code: int, edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+def test_exit_codes(
+    frames: dict[str, Any], options: list[str], code: int, edge_detect: Run, tiny_model: Path, tmp_path: Path
+) -> None:
     tiny.write_frames(tmp_path / "frames", frames)
     assert edge_detect("inspect", "frames", "-m", tiny_model, "-o", "out", *options).returncode == code
 
 
-def test_a_second_run_repeats_nothing_and_takes_up_what_is_new(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_second_run_repeats_nothing_and_takes_up_what_is_new(
+    edge_detect: Run, tiny_model: Path, tmp_path: Path
+) -> None:
     tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT, "b.png": DARK})
     edge_detect("frames", "-m", tiny_model, "-o", "out")
     before = (tmp_path / "out" / "results.jsonl").read_bytes()
@@ -77,7 +89,11 @@ def test_a_second_run_repeats_nothing_and_takes_up_what_is_new(edge_detect: Run,
     tiny.write_frames(tmp_path / "frames", {"b.png": BRIGHT})  # the same name with new content is a new frame
     edge_detect("frames", "-m", tiny_model, "-o", "out")
     lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
-    assert [(json.loads(line)["frame"], json.loads(line)["verdict"]) for line in lines] == [("a.png", "anomaly"), ("b.png", "good"), ("b.png", "anomaly")]
+    assert [(json.loads(line)["frame"], json.loads(line)["verdict"]) for line in lines] == [
+        ("a.png", "anomaly"),
+        ("b.png", "good"),
+        ("b.png", "anomaly"),
+    ]
 
 
 def test_a_killed_run_loses_and_repeats_nothing(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
@@ -94,7 +110,10 @@ def test_a_killed_run_loses_and_repeats_nothing(edge_detect: Run, tiny_model: Pa
     torn.write_bytes(torn.read_bytes()[:-40])  # what a power cut can do to a file that is not synced
     edge_detect("frames", "-m", tiny_model, "-o", "out")
     assert len(rows(tmp_path / "out")) == 150
-    assert all(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None for path in (tmp_path / "out" / "overlay").iterdir())
+    assert all(
+        cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is not None
+        for path in (tmp_path / "out" / "overlay").iterdir()
+    )
     assert len(list((tmp_path / "out" / "overlay").iterdir())) == 150
 
 
@@ -122,7 +141,10 @@ def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path
     tiny.write_frames(tmp_path / "frames", {"a.png": two})
     edge_detect("frames", "-m", tiny_model, "-o", "several")
     edge_detect("frames", "-m", tiny_model, "-o", "single", "--single-box")
-    assert [defect["box_xyxy"] for defect in rows(tmp_path / "several")["a.png"]["defects"]] == [[32, 16, 64, 48], [80, 48, 96, 64]]
+    assert [defect["box_xyxy"] for defect in rows(tmp_path / "several")["a.png"]["defects"]] == [
+        [32, 16, 64, 48],
+        [80, 48, 96, 64],
+    ]
     assert [defect["box_xyxy"] for defect in rows(tmp_path / "single")["a.png"]["defects"]] == [[32, 16, 96, 64]]
 
 
@@ -135,13 +157,18 @@ def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path
         (["frames", "-m", "frames/a.png", "-o", "out"], "frames/a.png: is no ONNX model"),
         (["frames", "-m", "MODEL", "-o", "notes"], "notes: results can't be written there"),
         (["frames", "-m", "MODEL", "-o", "/proc/out"], "/proc/out: results can't be written there"),
-        (["frames", "-m", "MODEL", "-o", "out", "--save", "rainbow"], "--save rainbow: no such picture; there are overlay"),
+        (
+            ["frames", "-m", "MODEL", "-o", "out", "--save", "rainbow"],
+            "--save rainbow: no such picture; there are overlay",
+        ),
         (["inspct", "frames", "-m", "MODEL", "-o", "out"], "did you mean the command `inspect`?"),
         (["info", "frames/a.png"], "frames/a.png: is no ONNX model"),
         (["check", "none.onnx"], "none.onnx: can't be read"),
     ],
 )
-def test_a_mistake_gets_one_clear_line(arguments: list[str], says: str, edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_mistake_gets_one_clear_line(
+    arguments: list[str], says: str, edge_detect: Run, tiny_model: Path, tmp_path: Path
+) -> None:
     tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT})
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").touch()
@@ -178,7 +205,9 @@ def test_info_tells_people_and_programs(edge_detect: Run, tiny_model: Path) -> N
     assert told["calibration"]["threshold"] == 0.5 and len(told["sha256"]) == 64
 
 
-def test_check_passes_here_and_refuses_a_file_that_answers_differently(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+def test_check_passes_here_and_refuses_a_file_that_answers_differently(
+    edge_detect: Run, tiny_model: Path, tmp_path: Path
+) -> None:
     done = edge_detect("check", tiny_model)
     assert done.returncode == 0 and done.stdout.startswith("ok ")
     wrong = tiny.golden().model_copy(update={"logits": (0.0, 1.0)})

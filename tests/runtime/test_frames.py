@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from tests.tiny import frame, write_frames
 PICTURE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 
 
-def encoded(suffix: str, image: np.typing.NDArray[np.generic] = PICTURE) -> bytes:
+def encoded(suffix: str, image: np.typing.NDArray[Any] = PICTURE) -> bytes:
     return cv2.imencode(suffix, image)[1].tobytes()
 
 
@@ -21,7 +22,10 @@ def names(found: list[frames.FrameFile]) -> list[str]:
 
 
 def test_folders_are_searched_in_name_order_without_hidden_files_other_files_and_the_output(tmp_path: Path) -> None:
-    write_frames(tmp_path, {name: PICTURE for name in ("b.png", "a/2.jpg", "a/1.bmp", ".hidden.png", ".cache/x.png", "out/overlay/b.png")})
+    write_frames(
+        tmp_path,
+        dict.fromkeys(("b.png", "a/2.jpg", "a/1.bmp", ".hidden.png", ".cache/x.png", "out/overlay/b.png"), PICTURE),
+    )
     (tmp_path / "notes.txt").write_text("no frame")
     assert names(frames.find([str(tmp_path)], exclude=tmp_path / "out")) == ["b.png", "a/1.bmp", "a/2.jpg"]
 
@@ -107,7 +111,12 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    for name, says in (("pipe.jpg", "regular"), ("folder.jpg", "regular|directory"), ("gone.jpg", "No such file"), ("none.jpg", "No such file")):
+    for name, says in (
+        ("pipe.jpg", "regular"),
+        ("folder.jpg", "regular|directory"),
+        ("gone.jpg", "No such file"),
+        ("none.jpg", "No such file"),
+    ):
         with pytest.raises(FrameError, match=says):
             frames.read_bytes(tmp_path / name)
 

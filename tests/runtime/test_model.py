@@ -21,7 +21,9 @@ def changed(change: str) -> bytes:
         case "no manifest":
             del proto.metadata_props[:]
         case "newer schema":
-            proto.metadata_props[0].value = proto.metadata_props[0].value.replace('"schema_version":1', '"schema_version":2')
+            proto.metadata_props[0].value = proto.metadata_props[0].value.replace(
+                '"schema_version":1', '"schema_version":2'
+            )
         case "damaged manifest":
             proto.metadata_props[0].value = proto.metadata_props[0].value.replace('"threshold":0.5', '"threshold":1.5')
         case "no JSON":
@@ -32,7 +34,9 @@ def changed(change: str) -> bytes:
             proto.metadata_props[0].value = tiny.manifest(input_hw=(64, 64)).model_dump_json()
         case "NaN in the head":
             nan = np.array([[np.nan], [0], [0]], np.float32)
-            next(w for w in proto.graph.initializer if w.name == "dense_weights.").CopyFrom(onnx.numpy_helper.from_array(nan, "dense_weights."))
+            next(w for w in proto.graph.initializer if w.name == "dense_weights.").CopyFrom(
+                onnx.numpy_helper.from_array(nan, "dense_weights.")
+            )
     return bytes(proto.SerializeToString())
 
 
@@ -78,12 +82,16 @@ def test_one_frame_or_many_at_once_give_the_same_answers() -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, *tiny.INPUT_HW, 3), np.uint8)
     for one, image in zip(model.predict(images), images, strict=True):
         (alone,) = model.predict(image[np.newaxis])
-        assert np.allclose(one.logits, alone.logits, atol=1e-4) and np.allclose(one.activations, alone.activations, atol=1e-4)
+        assert np.allclose(one.logits, alone.logits, atol=1e-4) and np.allclose(
+            one.activations, alone.activations, atol=1e-4
+        )
 
 
 def with_initializer(name: str, value: list[object]) -> bytes:
     proto = onnx.load_from_string(tiny.model())
-    next(w for w in proto.graph.initializer if w.name == name).CopyFrom(onnx.numpy_helper.from_array(np.array(value, np.float32), name))
+    next(w for w in proto.graph.initializer if w.name == name).CopyFrom(
+        onnx.numpy_helper.from_array(np.array(value, np.float32), name)
+    )
     return bytes(proto.SerializeToString())
 
 
@@ -103,7 +111,9 @@ def test_a_map_that_does_not_add_up_to_the_margin_is_no_verdict() -> None:
         Inspector(Model.from_bytes(proto.SerializeToString())).inspect(Frame("a.png", "0", tiny.frame()))
     approximate = onnx.load_from_string(proto.SerializeToString())
     approximate.metadata_props[0].value = tiny.manifest(wiring="full", explanation="approximate").model_dump_json()
-    inspection, _ = Inspector(Model.from_bytes(approximate.SerializeToString())).inspect(Frame("a.png", "0", tiny.frame()))
+    inspection, _ = Inspector(Model.from_bytes(approximate.SerializeToString())).inspect(
+        Frame("a.png", "0", tiny.frame())
+    )
     assert inspection.residual is None
 
 

@@ -26,7 +26,9 @@ def paint(kind: str, inspection: Inspection = REJECT, hot: float = 130, image: I
 def test_every_picture_can_be_drawn_at_any_size_and_leaves_the_frame_alone(kind: str, size_wh: tuple[int, int]) -> None:
     image = np.full((size_wh[1], size_wh[0], 3), 90, np.uint8)
     box = Box(0, 0, max(1, size_wh[0] // 3), max(1, size_wh[1] // 3))
-    inspection = Inspection("a", "0", size_wh, Verdict.ANOMALY, score=0.9, margin=2.0, threshold=0.5, defects=(Defect(box, 1, 9),))
+    inspection = Inspection(
+        "a", "0", size_wh, Verdict.ANOMALY, score=0.9, margin=2.0, threshold=0.5, defects=(Defect(box, 1, 9),)
+    )
     picture = paint(kind, inspection, image=image)
     assert (image == 90).all()
     assert picture.dtype == np.uint8 and picture.shape[2] == 3 and picture.shape[1] >= size_wh[0] * (kind != "panel")
@@ -36,7 +38,9 @@ def test_what_is_cold_stays_as_the_camera_saw_it() -> None:
     assert np.array_equal(paint("heatmap", GOOD, hot=0), FRAME)
     assert np.array_equal(paint("heatmap", GOOD, hot=2), FRAME)
     hot = paint("heatmap")
-    assert np.array_equal(hot[:60, :200], FRAME[:60, :200]) and not np.array_equal(hot[200:400, 350:600], FRAME[200:400, 350:600])
+    assert np.array_equal(hot[:60, :200], FRAME[:60, :200]) and not np.array_equal(
+        hot[200:400, 350:600], FRAME[200:400, 350:600]
+    )
 
 
 def test_the_same_heat_has_the_same_colour_whatever_else_is_in_the_frame() -> None:

@@ -12,7 +12,10 @@ HW = (32, 48)
 
 def pictures(names: list[str], first: int = 0) -> dict[str, np.typing.NDArray[np.uint8]]:
     """Different pictures, one for each name."""
-    return {name: np.random.default_rng(first + index).integers(0, 256, (20, 30, 3), np.uint8) for index, name in enumerate(names)}
+    return {
+        name: np.random.default_rng(first + index).integers(0, 256, (20, 30, 3), np.uint8)
+        for index, name in enumerate(names)
+    }
 
 
 def folder(root: Path, good: list[str], anomaly: list[str]) -> Path:
@@ -77,7 +80,10 @@ def test_one_picture_in_both_classes_is_a_contradiction(tmp_path: Path) -> None:
 
 def labelled(count: int) -> list[LabelledFrame]:
     """Half of each class, ten frames to a place."""
-    return [LabelledFrame(path=f"{index % 2}/place{index // 10}_{index}.png", label=index % 2, sha256=f"{index:064}") for index in range(count)]
+    return [
+        LabelledFrame(path=f"{index % 2}/place{index // 10}_{index}.png", label=index % 2, sha256=f"{index:064}")
+        for index in range(count)
+    ]
 
 
 def test_the_split_is_stratified_complete_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
@@ -96,14 +102,21 @@ def test_groups_stay_on_one_side(tmp_path: Path) -> None:
 
 
 def test_copies_of_one_picture_stay_on_one_side(tmp_path: Path) -> None:
-    frames = [frame.model_copy(update={"sha256": f"{index // 5:064}"}) for index, frame in enumerate(sorted(labelled(100), key=lambda f: f.label))]
+    frames = [
+        frame.model_copy(update={"sha256": f"{index // 5:064}"})
+        for index, frame in enumerate(sorted(labelled(100), key=lambda f: f.label))
+    ]
     parts = split(frames, tmp_path, 0.2, None, seed=0)
     assert not {frame.sha256 for frame in parts.train} & {frame.sha256 for frame in parts.validation}
 
 
 @pytest.mark.parametrize(
     ("group", "says"),
-    [(r"(", "no regular expression"), (r"(part\d+)", "does not match 100 frames"), (r"(place)", "finds 1 groups; 5 are needed")],
+    [
+        (r"(", "no regular expression"),
+        (r"(part\d+)", "does not match 100 frames"),
+        (r"(place)", "finds 1 groups; 5 are needed"),
+    ],
 )
 def test_groups_that_can_not_work_are_refused(group: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=says):

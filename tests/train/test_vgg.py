@@ -27,7 +27,9 @@ def randomised(wiring: vgg.Wiring, batch_norm: bool, sign: int = 1, seed: int = 
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
     v0 = rng.normal()
-    model.get_layer("dense").set_weights([rng.normal(size=weight.shape) for weight in model.get_layer("dense").get_weights()])
+    model.get_layer("dense").set_weights(
+        [rng.normal(size=weight.shape) for weight in model.get_layer("dense").get_weights()]
+    )
     model.get_layer("logits").set_weights([np.array([[v0, v0 + sign * rng.uniform(0.5, 2)]]), rng.normal(size=2)])
     return model
 
@@ -70,7 +72,9 @@ def test_the_map_is_the_margin_in_keras_in_onnx_and_in_the_runtime(sign: int, ba
 @pytest.mark.parametrize("wiring", ["exact", "full"])
 def test_the_cells_are_the_logits_spread_over_the_picture(wiring: vgg.Wiring) -> None:
     answers = fit.with_cells(randomised(wiring, True)).predict_on_batch(IMAGES.astype(np.float32))
-    assert np.allclose(np.asarray(answers["cells"]).mean(axis=(1, 2)), np.asarray(answers["logits"]), rtol=1e-4, atol=1e-4)
+    assert np.allclose(
+        np.asarray(answers["cells"]).mean(axis=(1, 2)), np.asarray(answers["logits"]), rtol=1e-4, atol=1e-4
+    )
 
 
 def published_file(path: Path, wrong: str = "", scale: float = 1.0) -> dict[str, list[np.typing.NDArray[np.float32]]]:
@@ -101,7 +105,10 @@ def test_the_weights_file_that_keras_publishes_is_read(tmp_path: Path) -> None:
     model = vgg.build(HW, 1.0, "exact", batch_norm=False)
     vgg.load_backbone_weights(model, str(tmp_path / "notop.h5"))
     for name in ("block1_conv1", "block3_conv4", "block5_conv3"):
-        assert all(np.array_equal(ours, theirs) for ours, theirs in zip(model.get_layer(name).get_weights(), stored[name], strict=True))
+        assert all(
+            np.array_equal(ours, theirs)
+            for ours, theirs in zip(model.get_layer(name).get_weights(), stored[name], strict=True)
+        )
 
 
 @pytest.mark.parametrize("wrong", ["shape", "layers", "text", "missing"])
@@ -111,7 +118,7 @@ def test_another_file_is_refused_with_what_was_expected(wrong: str, tmp_path: Pa
         published_file(path, wrong)
     elif wrong == "text":
         path.write_text("hello")
-    with pytest.raises(UsageError, match="expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"):
+    with pytest.raises(UsageError, match=r"expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop\.h5"):
         vgg.load_backbone_weights(vgg.build(HW, 1.0, "exact", batch_norm=False), str(path))
 
 

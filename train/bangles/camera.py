@@ -73,10 +73,14 @@ def widen(roi: Roi) -> tuple[Roi, Roi]:
     """A part of the frame with as much around it as the lens blurs in, and where the part lies in that."""
     reach = 6
     rows, columns = roi
-    wide = (slice(max(0, rows.start - reach), min(HEIGHT, rows.stop + reach)),
-            slice(max(0, columns.start - reach), min(WIDTH, columns.stop + reach)))
-    inner = (slice(rows.start - wide[0].start, rows.stop - wide[0].start),
-             slice(columns.start - wide[1].start, columns.stop - wide[1].start))
+    wide = (
+        slice(max(0, rows.start - reach), min(HEIGHT, rows.stop + reach)),
+        slice(max(0, columns.start - reach), min(WIDTH, columns.stop + reach)),
+    )
+    inner = (
+        slice(rows.start - wide[0].start, rows.stop - wide[0].start),
+        slice(columns.start - wide[1].start, columns.stop - wide[1].start),
+    )
     return wide, inner
 
 
@@ -101,9 +105,14 @@ def draw_camera(rng: Rng, grid: Grid) -> Camera:
     corner = (x**2 + y**2) * np.float32(rng.uniform(0.05, 0.5) / 400**2)
     falloff = (1 + slope + cloud(rng, SHAPE, 300) * np.float32(0.03)) / (1 + corner)
     exposure = np.float32(np.exp(rng.normal(0.45, 0.16)))
-    camera = Camera(
-        column, row, np.maximum(falloff, 0.3) * exposure,
-        centre=(float(centre[0]), float(centre[1])), turn=turn, squeeze=squeeze,
-        blur_px=rng.uniform(0.45, 0.95), shot=rng.uniform(0.003, 0.009), read=rng.uniform(0.0003, 0.0012),
+    return Camera(
+        column,
+        row,
+        np.maximum(falloff, 0.3) * exposure,
+        centre=(float(centre[0]), float(centre[1])),
+        turn=turn,
+        squeeze=squeeze,
+        blur_px=rng.uniform(0.45, 0.95),
+        shot=rng.uniform(0.003, 0.009),
+        read=rng.uniform(0.0003, 0.0012),
     )
-    return camera

@@ -74,8 +74,11 @@ def crack(rng: Rng, part: Window, strength: float) -> Strip:
     through = line * np.float32(0.85 if rng.random() < 0.35 else 0.0)
     kept = (1 - np.float32(0.93) * line)[..., None]
     return replace(
-        strip, height=strip.height - line * np.float32(2.5 * strength) + lips * np.float32(0.8),
-        cover=strip.cover * (1 - through), colour=strip.colour * kept, rough=np.maximum(strip.rough, line),
+        strip,
+        height=strip.height - line * np.float32(2.5 * strength) + lips * np.float32(0.8),
+        cover=strip.cover * (1 - through),
+        colour=strip.colour * kept,
+        rough=np.maximum(strip.rough, line),
     )
 
 
@@ -105,7 +108,10 @@ def chip(rng: Rng, part: Window, strength: float) -> Strip:
     height = strip.height - slope * np.float32(deep * 0.35) + torn * rubble
     stale = (1 - np.float32(0.35) * torn)[..., None]
     return replace(
-        strip, height=height.astype(np.float32), cover=strip.cover * (1 - gap), colour=strip.colour * stale,
+        strip,
+        height=height.astype(np.float32),
+        cover=strip.cover * (1 - gap),
+        colour=strip.colour * stale,
         rough=np.maximum(strip.rough, torn * np.float32(0.9)),
     )
 
@@ -151,8 +157,10 @@ def scratch(rng: Rng, part: Window, strength: float) -> Strip:
     tone = np.float32(rng.choice([0.35, 1.5])) * np.ones(3, np.float32)
     colour = np.clip(strip.colour * (1 - furrow[..., None]) + strip.colour * tone * furrow[..., None], 0, 1)
     return replace(
-        strip, height=strip.height - furrow * np.float32(0.9 * strength) + burr * np.float32(0.9 * strength),
-        colour=colour, rough=np.maximum(strip.rough, furrow * np.float32(0.8)),
+        strip,
+        height=strip.height - furrow * np.float32(0.9 * strength) + burr * np.float32(0.9 * strength),
+        colour=colour,
+        rough=np.maximum(strip.rough, furrow * np.float32(0.8)),
     )
 
 
@@ -172,7 +180,8 @@ def missing_stone(rng: Rng, part: Window, strength: float) -> Strip:
     seat = metal_colour * dull * (1 - cement[..., None]) + np.float32(0.3) * cement[..., None]
     keep = (1 - inside)[..., None]
     return replace(
-        strip, height=(strip.height * (1 - inside) + floor * inside).astype(np.float32),
+        strip,
+        height=(strip.height * (1 - inside) + floor * inside).astype(np.float32),
         colour=(strip.colour * keep + seat * inside[..., None]).astype(np.float32),
         metal=strip.metal * (1 - inside) + (1 - cement) * inside * np.float32(0.8),
         rough=strip.rough * (1 - inside) + np.float32(0.95) * inside,
@@ -180,13 +189,22 @@ def missing_stone(rng: Rng, part: Window, strength: float) -> Strip:
 
 
 KINDS: dict[str, Callable[[Rng, Window, float], Strip]] = {
-    "crack": crack, "chip": chip, "dent": dent, "scratch": scratch, "missing stone": missing_stone,
+    "crack": crack,
+    "chip": chip,
+    "dent": dent,
+    "scratch": scratch,
+    "missing stone": missing_stone,
 }
 
 
 def draw_kind(rng: Rng, strip: Strip) -> str:
     """A kind of defect that this bangle can have: glass does not dent, and only a set stone gets lost."""
-    odds = {"crack": 1.0, "chip": 1.0, "dent": 1.0 if strip.smooth else 0.0, "scratch": 1.0,
-            "missing stone": 2.2 if strip.stones else 0.0}
+    odds = {
+        "crack": 1.0,
+        "chip": 1.0,
+        "dent": 1.0 if strip.smooth else 0.0,
+        "scratch": 1.0,
+        "missing stone": 2.2 if strip.stones else 0.0,
+    }
     weights = np.array(list(odds.values()))
     return str(rng.choice(list(odds), p=weights / weights.sum()))

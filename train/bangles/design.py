@@ -18,16 +18,34 @@ METALS = {
     "steel": linear(206, 208, 210),
 }
 STONES = [
-    linear(176, 18, 44), linear(16, 122, 72), linear(28, 52, 160), linear(64, 182, 190),
-    linear(232, 228, 220), linear(118, 50, 140), linear(226, 138, 36), linear(28, 28, 34),
+    linear(176, 18, 44),
+    linear(16, 122, 72),
+    linear(28, 52, 160),
+    linear(64, 182, 190),
+    linear(232, 228, 220),
+    linear(118, 50, 140),
+    linear(226, 138, 36),
+    linear(28, 28, 34),
 ]
 ENAMELS = [
-    linear(20, 60, 140), linear(12, 110, 96), linear(168, 26, 34), linear(232, 226, 208),
-    linear(24, 24, 28), linear(220, 150, 40), linear(120, 40, 110), linear(96, 170, 190),
+    linear(20, 60, 140),
+    linear(12, 110, 96),
+    linear(168, 26, 34),
+    linear(232, 226, 208),
+    linear(24, 24, 28),
+    linear(220, 150, 40),
+    linear(120, 40, 110),
+    linear(96, 170, 190),
 ]
 GLASSES = [
-    linear(190, 24, 40), linear(20, 130, 70), linear(30, 70, 180), linear(226, 150, 30),
-    linear(110, 40, 130), linear(40, 160, 170), linear(214, 90, 130), linear(60, 34, 22),
+    linear(190, 24, 40),
+    linear(20, 130, 70),
+    linear(30, 70, 180),
+    linear(226, 150, 30),
+    linear(110, 40, 130),
+    linear(40, 160, 170),
+    linear(214, 90, 130),
+    linear(60, 34, 22),
 ]
 
 
@@ -39,7 +57,13 @@ def draw_product(number: int) -> tuple[Grid, Strip]:
     """Product `number` of the catalogue: its size, seen from the camera's fixed height, and its looks."""
     rng = np.random.default_rng(np.random.SeedSequence(CATALOGUE, spawn_key=(number,)))
     styles: list[Callable[[Rng, Grid], Strip]] = [
-        _jewelled, _plain, _engraved, _enamelled, _beaded, _glass, _twisted,
+        _jewelled,
+        _plain,
+        _engraved,
+        _enamelled,
+        _beaded,
+        _glass,
+        _twisted,
     ]
     outer = rng.uniform(150, 220)
     grid = Grid(outer - rng.uniform(28, 60), outer)
@@ -164,7 +188,9 @@ def _jewelled(rng: Rng, grid: Grid) -> Strip:
     stone = np.where(odd, second, first).astype(np.float32) * np.ones((len(height), 1, 1), np.float32)
     stones = tuple(Stone(float((k + phase) * 2 * np.pi / count), radius) for k in range(count))
     return replace(
-        strip, height=height.astype(np.float32), stones=stones,
+        strip,
+        height=height.astype(np.float32),
+        stones=stones,
         colour=strip.colour * (1 - inside[..., None]) + stone * inside[..., None],
         metal=strip.metal * (1 - inside * np.float32(0.92)),
         rough=strip.rough * (1 - inside * np.float32(0.9)),
@@ -202,9 +228,11 @@ def _enamelled(rng: Rng, grid: Grid) -> Strip:
     tone = tone * (1 + 0.12 * ring_cloud(rng, len(glaze), 30)[..., None])
     height = strip.height - panel * np.float32(0.8) + panel * wires * np.float32(0.9)
     return replace(
-        strip, height=height.astype(np.float32),
+        strip,
+        height=height.astype(np.float32),
         colour=strip.colour * (1 - glaze[..., None]) + tone * glaze[..., None],
-        metal=strip.metal * (1 - glaze), rough=strip.rough * (1 - glaze * np.float32(0.85)),
+        metal=strip.metal * (1 - glaze),
+        rough=strip.rough * (1 - glaze * np.float32(0.85)),
     )
 
 
@@ -226,5 +254,12 @@ def _glass(rng: Rng, grid: Grid) -> Strip:
     rough = np.full_like(metal, 0.03) + metal * np.float32(0.4)
     flecks = grain(rng, metal.shape, 0.8) > (2.6 if rng.random() < 0.3 else 99)
     metal = np.maximum(metal, flecks.astype(np.float32) * np.float32(0.8))
-    return replace(strip, colour=colour.astype(np.float32), metal=metal, rough=rough,
-                   translucence=rng.uniform(0.35, 0.8), patina=0.0, smooth=False)
+    return replace(
+        strip,
+        colour=colour.astype(np.float32),
+        metal=metal,
+        rough=rough,
+        translucence=rng.uniform(0.35, 0.8),
+        patina=0.0,
+        smooth=False,
+    )

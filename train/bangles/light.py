@@ -62,8 +62,15 @@ def draw_light(rng: Rng, table_colour: Array) -> Light:
     diffuse = facing * key_colour + sky * (0.55 + 0.45 * z[..., None])
     satin = cv2.GaussianBlur(np.minimum(mirror, 3.5), (0, 0), CAP * rng.uniform(0.045, 0.075))
     sharp = cv2.GaussianBlur(mirror, (0, 0), CAP * 0.008)
-    return Light(key, key_colour, sky, sharp.astype(np.float32), satin.astype(np.float32),
-                 diffuse.astype(np.float32), rng.uniform(0.06, 0.16))
+    return Light(
+        key,
+        key_colour,
+        sky,
+        sharp.astype(np.float32),
+        satin.astype(np.float32),
+        diffuse.astype(np.float32),
+        rng.uniform(0.06, 0.16),
+    )
 
 
 def _softbox(away: Array, centre: Array, rng: Rng, size: float) -> Array:

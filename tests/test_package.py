@@ -1,0 +1,46 @@
+"""What ships: the wheel, alone, in an empty environment."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", out, ROOT], check=True, capture_output=True, timeout=300
+    )
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.mark.xdist_group("package")
+def test_the_wheel_holds_the_runtime_with_its_demo_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"edge_runtime"}
+    assert "edge_runtime/demo/model.onnx" in names and "edge_runtime/py.typed" in names
+    assert sum(name.startswith("edge_runtime/demo/frames/") for name in names) >= 6
+    assert wheel.stat().st_size < 5_000_000
+
+
+@pytest.mark.xdist_group("package")
+def test_the_wheel_alone_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
+    bin_ = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    install = [bin_ / "python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel]
+    subprocess.run(install, check=True, capture_output=True, timeout=300)
+    done = subprocess.run([bin_ / "edge-detect", "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    verdicts = {line.split()[2]: line.split()[0] for line in done.stdout.splitlines()}
+    assert len(verdicts) >= 6 and set(verdicts.values()) == {"good", "anomaly"}
+    pictures = sorted(
+        path.relative_to(tmp_path / "edge-detect-demo" / "overlay").as_posix()
+        for path in (tmp_path / "edge-detect-demo" / "overlay").rglob("*.jpg")
+    )
+    assert pictures == sorted(verdicts)
