@@ -61,13 +61,13 @@ def crack(rng: Rng, part: Window, strength: float) -> Strip:
     length = min(length, 2.1 * part.half_px) if across_band else length
     middle = np.array([0.0, 0.0 if across_band else rng.uniform(-0.45, 0.45) * part.half_px])
     main = _walk(rng, middle, heading, length)
-    paths, widths = [main], [rng.uniform(0.9, 1.6) * strength]
+    paths, widths = [main], [rng.uniform(1.5, 3.0) * strength]
     for _ in range(rng.integers(0, 3)):
         start = main[rng.integers(len(main) // 4, len(main))]
         turn = heading + rng.choice([-1, 1]) * rng.uniform(0.5, 1.1)
         twig = _walk(rng, start, turn, length * rng.uniform(0.2, 0.4))
         paths.append(twig + start - twig[0])
-        widths.append(0.6 * strength)
+        widths.append(1.1 * strength)
     line = part.draw(paths, widths)
     lips = cv2.GaussianBlur(line, (0, 0), 2.2)
     strip = part.strip
@@ -94,8 +94,8 @@ def _walk(rng: Rng, middle: Array, heading: float, length: float) -> Array:
 def chip(rng: Rng, part: Window, strength: float) -> Strip:
     """A bite out of the inner or outer edge, with a rough broken slope around the gap."""
     side = rng.choice([-1, 1])
-    wide, deep = rng.uniform(9, 26) * strength, rng.uniform(5, 13) * strength
-    wide, deep = min(wide, 48), min(max(deep, 4.5), part.half_px * 0.9)
+    wide, deep = rng.uniform(14, 42) * strength, rng.uniform(9, 24) * strength
+    wide, deep = min(wide, 72), min(max(deep, 7), part.half_px * 1.2)
     turns = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     ragged = 1 + rng.normal(0, 0.11, 28) + 0.12 * np.sin(2 * turns + rng.uniform(0, 6))
     rim = np.array([0, side * part.half_px])
@@ -118,7 +118,7 @@ def chip(rng: Rng, part: Window, strength: float) -> Strip:
 
 def dent(rng: Rng, part: Window, strength: float) -> Strip:
     """A smooth hollow with a slight rim."""
-    wide = rng.uniform(7.5, 22)
+    wide = rng.uniform(13, 36)
     tall = min(wide * rng.uniform(0.6, 1.1), part.half_px * 0.8)
     across = part.across - np.float32(rng.uniform(-0.4, 0.4) * part.half_px)
     skew = rng.uniform(-0.4, 0.4)
@@ -137,7 +137,7 @@ def dent(rng: Rng, part: Window, strength: float) -> Strip:
 
 def scratch(rng: Rng, part: Window, strength: float) -> Strip:
     """One to three shallow furrows along a flat arc, with a burr on each side and bare material inside."""
-    length = min(rng.uniform(28, 95) * max(strength, 0.9), 104)
+    length = min(rng.uniform(45, 140) * max(strength, 0.9), 150)
     heading = rng.normal(0, 0.45)
     bend = rng.normal(0, 0.0025)
     t = np.linspace(-length / 2, length / 2, 24)
@@ -149,7 +149,7 @@ def scratch(rng: Rng, part: Window, strength: float) -> Strip:
         y = place + offset + span * np.sin(heading) + bend * span**2
         y = np.clip(y, -0.92 * part.half_px, 0.92 * part.half_px)
         paths.append(np.stack([span * np.cos(heading), y], axis=1))
-        widths.append(rng.uniform(0.5, 1.2) * strength)
+        widths.append(rng.uniform(1.1, 2.4) * strength)
     furrow = part.draw(paths, widths)
     furrow *= np.clip(0.8 + 0.35 * cloud(rng, furrow.shape, 18), 0.25, 1)
     burr = cv2.GaussianBlur(furrow, (0, 0), 1.6) - furrow

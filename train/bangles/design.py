@@ -65,8 +65,8 @@ def draw_product(number: int) -> tuple[Grid, Strip]:
         _glass,
         _twisted,
     ]
-    outer = rng.uniform(150, 220)
-    grid = Grid(outer - rng.uniform(28, 60), outer)
+    outer = rng.uniform(170, 220)
+    grid = Grid(outer - rng.uniform(38, 64), outer)
     return grid, styles[number % len(styles)](rng, grid)
 
 

@@ -13,15 +13,15 @@ from train.bangles.strip import COLUMNS
 
 # Grey levels (0..255), before noise: what counts as changed, how strong the change must be on
 # average, and how strong its best pixels must be in the frame shrunk to 256x192.
-CHANGED, MEAN_FLOOR, SHRUNK_FLOOR = 7.0, 14.0, 20.0
+CHANGED, MEAN_FLOOR, SHRUNK_FLOOR = 7.0, 20.0, 30.0
 SHRINK = 2.5
-SHRUNK_PIXELS = 6
+SHRUNK_PIXELS = 12
 MASKING = 0.9  # a busy ornament hides a defect, so it must be stronger there
-LONG_SIDE_PX = (18, 112)
-AREA_FLOOR_PX = 130
-WINDOW_PX = 78
+LONG_SIDE_PX = (24, 170)
+AREA_FLOOR_PX = 260
+WINDOW_PX = 110
 ATTEMPTS = 60
-PRODUCTS = 14
+PRODUCTS = 7
 
 
 @dataclass(frozen=True, slots=True)
