@@ -37,14 +37,14 @@ class Case:
 def judge(folder: Path, inspector: Inspector) -> list[Case]:
     """Raises UsageError where truth.json is missing or a defective frame is not in it."""
     try:
-        truth = json.loads((folder / "truth.json").read_text())
+        truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     except OSError as err:
         raise UsageError(
             f"{folder}/truth.json: {err.strerror}; expected a folder as python -m train.bangles writes it"
         ) from None
     cases = []
     for name in ("good", "anomaly"):
-        for file in frames.find([str(folder / name)]):
+        for file in frames.find([str(folder / name)]).files:
             inspection, judgement = inspector.inspect(frames.read(file))
             cases.append(
                 Case(
@@ -148,4 +148,6 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(lambda: typer.run(main))
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    run_command(app)

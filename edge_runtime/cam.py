@@ -72,36 +72,44 @@ def defects(cam: Array, calibration: Calibration) -> tuple[Defect, ...]:
     level = calibration.box_heat * (calibration.heat_hot - calibration.heat_cold)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((evidence >= level).astype(np.uint8), connectivity=8)
     kept = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] >= calibration.min_box_area]
-    found = [_defect(np.where(labels == label, evidence, 0), evidence, calibration) for label in kept]
+    pieces = [np.where(labels == label, evidence, 0) for label in kept]
+    found = [_defect(piece, evidence, float(piece.max()) + calibration.heat_cold) for piece in pieces]
     return tuple(sorted(found, key=lambda defect: (-defect.contribution, defect.box.y0, defect.box.x0)))
 
 
-def hottest(cam: Array, calibration: Calibration) -> Defect | None:
+def hottest(cam: Array, calibration: Calibration) -> tuple[Defect, ...]:
     """The one region around the peak, for a reject in which no region passes the box threshold by itself.
 
-    cam: as for `defects`. None where the whole frame is colder than heat_cold.
+    cam: as for `defects`. Where the whole frame is colder than heat_cold, evidence is what exceeds the frame's own
+    median. None for a map that is the same everywhere.
     """
     evidence = np.maximum(cam - np.float32(calibration.heat_cold), 0)
     if not evidence.any():
-        return None
-    _, labels = cv2.connectedComponents((evidence >= evidence.max() / 2).astype(np.uint8), connectivity=8)
-    return _defect(np.where(labels == labels.flat[int(evidence.argmax())], evidence, 0), evidence, calibration)
-
-
-def _defect(region: Array, evidence: Array, calibration: Calibration) -> Defect:
-    """region: the evidence inside one connected piece, zero elsewhere."""
-    peak = float(region.max())
-    rows, columns = np.nonzero(region >= peak / 2)
-    box = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-    inside = evidence[box.y0 : box.y1, box.x0 : box.x1].sum(dtype=np.float64)
-    return Defect(box, float(inside / evidence.sum(dtype=np.float64)), peak + calibration.heat_cold)
-
-
-def enclose(defects: tuple[Defect, ...]) -> tuple[Defect, ...]:
-    """All defects as the one box around them (none stay none). Its contribution is their sum, at most 1."""
-    if not defects:
+        evidence = np.maximum(cam - np.median(cam), 0)
+    if not evidence.any():
         return ()
-    boxes = [defect.box for defect in defects]
+    _, labels = cv2.connectedComponents((evidence >= evidence.max() / 2).astype(np.uint8), connectivity=8)
+    region = np.where(labels == labels.flat[int(evidence.argmax())], evidence, 0)
+    return (_defect(region, evidence, float(cam.max())),)
+
+
+def _defect(region: Array, evidence: Array, peak: float) -> Defect:
+    """region: the evidence inside one connected piece, zero elsewhere. peak: its hottest CAM value, in logits."""
+    rows, columns = np.nonzero(region >= region.max() / 2)
+    box = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+    return Defect(box, _share(box, evidence), peak)
+
+
+def _share(box: Box, evidence: Array) -> float:
+    inside = evidence[box.y0 : box.y1, box.x0 : box.x1].sum(dtype=np.float64)
+    return float(inside / evidence.sum(dtype=np.float64))
+
+
+def enclose(found: tuple[Defect, ...], cam: Array, calibration: Calibration) -> tuple[Defect, ...]:
+    """All defects as the one box around them; none, or one, stay as they are. cam: as for `defects`."""
+    if len(found) < 2:
+        return found
+    boxes = [defect.box for defect in found]
     box = Box(min(b.x0 for b in boxes), min(b.y0 for b in boxes), max(b.x1 for b in boxes), max(b.y1 for b in boxes))
-    share = min(1.0, sum(defect.contribution for defect in defects))
-    return (Defect(box, share, max(defect.peak for defect in defects)),)
+    evidence = np.maximum(cam - np.float32(calibration.heat_cold), 0)
+    return (Defect(box, _share(box, evidence), max(defect.peak for defect in found)),)

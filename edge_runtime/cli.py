@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,19 +14,20 @@ import typer
 from typer.core import TyperGroup
 
 from edge_runtime import __version__
-from edge_runtime.errors import UsageError, run_command
+from edge_runtime.errors import OutputError, UsageError, run_command
 
 if TYPE_CHECKING:
-    from edge_runtime.frames import FrameFile
+    from edge_runtime.frames import Found
     from edge_runtime.pipeline import Outcome
 
 
 class Exit(IntEnum):
-    """As linters have them."""
+    """As linters have them; 130 is what shells give for Ctrl-C."""
 
     NOTHING_FOUND = 0
     ANOMALIES_FOUND = 1
     NOT_DONE = 2
+    INTERRUPTED = 130
 
 
 class SaveFor(StrEnum):
@@ -53,7 +55,7 @@ app = typer.Typer(
 )
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by python -m export.")]
-Threads = Annotated[int, typer.Option(min=0, help="Threads for the network; 0 takes every core.")]
+Threads = Annotated[int, typer.Option(min=0, max=256, help="Threads for the network; 0 takes every core.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -112,20 +114,20 @@ def inspect(
     unknown = sorted(set(kinds) - set(overlay.PICTURES))
     if unknown:
         raise UsageError(f"--save {','.join(unknown)}: no such picture; there are {', '.join(overlay.PICTURES)}")
-    files = _find(frame_files.find, frames, out)
-    loaded = Model.load(model, threads)
+    found = _find(frame_files.find, frames)
+    inspector = Inspector(Model.load(model, threads), threshold, single_box)
     pictures = Pictures(kinds, for_all=save_for is SaveFor.ALL)
-    with Ledger(out, loaded.sha256) as ledger:
-        outcomes = run(files, Inspector(loaded, threshold, single_box), ledger, pictures)
-        counts = _show(_progress(outcomes, len(files)), as_json)
+    with Ledger(out, {**inspector.identity, "folder of frames": frame_files.printable(str(found.base))}) as ledger:
+        outcomes = run(found.files, inspector, ledger, pictures)
+        counts = _show(_progress(outcomes, len(found.files)), as_json)
     _summarise(counts, out)
     raise typer.Exit(_exit_code(counts, exit_zero))
 
 
-def _find(find: Any, frames: list[str], out: Path) -> "list[FrameFile]":
+def _find(find: "Callable[[list[str]], Found]", frames: list[str]) -> "Found":
     """Find the frames; a mistyped command is read as a folder, so a missing one may have been meant as one."""
     try:
-        found: list[FrameFile] = find(frames, exclude=out)
+        return find(frames)
     except UsageError as err:
         from difflib import get_close_matches
 
@@ -134,7 +136,6 @@ def _find(find: Any, frames: list[str], out: Path) -> "list[FrameFile]":
         if near and not Path(frames[0]).exists():
             raise UsageError(f"{err}; did you mean the command `{near[0]}`?") from None
         raise
-    return found
 
 
 def _show(outcomes: "Iterable[Outcome]", as_json: bool) -> Counter[str]:
@@ -145,8 +146,18 @@ def _show(outcomes: "Iterable[Outcome]", as_json: bool) -> Counter[str]:
         counts[row["verdict"]] += 1
         counts["repeated"] += outcome.repeated
         if not outcome.repeated:
-            print(json.dumps(row) if as_json else _line(row), flush=True)
+            _print(json.dumps(row) if as_json else _line(row))
     return counts
+
+
+def _print(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(
+            f"stdout can't be written: {err.strerror}; what was judged is kept, and the same command continues"
+        ) from None
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -237,27 +248,36 @@ def demo(
     from edge_runtime.pipeline import Pictures, run
 
     bundled = Path(__file__).parent / "demo"
-    loaded = Model.load(bundled / "model.onnx")
-    with Ledger(out, loaded.sha256) as ledger:
-        for outcome in run(
-            frame_files.find([str(bundled / "frames")]),
-            Inspector(loaded),
-            ledger,
-            Pictures(("overlay", "panel"), for_all=True),
-        ):
-            print(_line(outcome.row))
+    inspector = Inspector(Model.load(bundled / "model.onnx"))
+    failed = False
+    with Ledger(out, inspector.identity) as ledger:
+        bundled_frames = frame_files.find([str(bundled / "frames")]).files
+        for outcome in run(bundled_frames, inspector, ledger, Pictures(("overlay", "panel"), for_all=True)):
+            _print(_line(outcome.row))
+            failed = failed or outcome.row["verdict"] == "error"
     print(
         f"\nLook at the pictures in {out / 'overlay'} and the method's five steps in {out / 'panel'}.", file=sys.stderr
     )
+    raise typer.Exit(Exit.NOT_DONE if failed else Exit.NOTHING_FOUND)
+
+
+def _stop(*_: object) -> None:
+    """Ctrl-C: typer would end with 1, which means "anomalies found" here."""
+    print("\nstopped; what was judged is kept, and the same command continues", file=sys.stderr)
+    raise SystemExit(Exit.INTERRUPTED)
 
 
 def main() -> None:
-    """Entry point. Whatever a person can mend ends as one line; Ctrl-C ends quietly and keeps what was committed."""
-    os.environ.setdefault("PYTHONUTF8", "1")
+    """Entry point. Whatever a person can mend ends as one line; a defect of ours as a traceback, and never with the
+    exit code that means "anomalies found"."""
+    signal.signal(signal.SIGINT, _stop)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names in old code pages
     try:
         run_command(app)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
         raise SystemExit(Exit.NOT_DONE) from None
 
 

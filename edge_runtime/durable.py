@@ -1,5 +1,6 @@
 """Files that are either there as a whole or not at all, also after a power cut."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write to a temporary name, sync, rename, sync the folder. Raises OutputError; then nothing is left behind."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
@@ -18,8 +19,19 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as err:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"{path}: can't be written: {err.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each of them durable in its parent."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -24,6 +24,12 @@ class UsageError(EdgeDetectError):
     """The command was asked for something that can't be done as written."""
 
 
+def first_line(err: BaseException) -> str:
+    """What a foreign exception says, short enough to stand in one of our messages."""
+    lines = str(err).strip().splitlines()
+    return lines[0][:200] if lines else type(err).__name__
+
+
 def run_command(command: Callable[[], object]) -> None:
     """Run a command line; what a person can mend ends as one line on stderr and exit code 2."""
     try:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,10 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 MAX_BYTES = 512 * 1024 * 1024
 
 
+LEDGER = "ledger.sqlite"
+"""A folder that holds one is somebody's output: the pictures in it are no frames."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameFile:
     """Where a frame lies, and its name in the results: `/`-separated, relative to what was asked for."""
@@ -27,61 +31,87 @@ class FrameFile:
     source: str
 
 
-def find(inputs: Sequence[str], exclude: Path | None = None) -> list[FrameFile]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """base: the folder that holds all inputs, which the frames' names are relative to."""
+
+    base: Path
+    files: tuple[FrameFile, ...]
+
+
+def find(inputs: Sequence[str]) -> Found:
     """Frames named by folders, files, globs, list files (`.txt`, a path per line) or `-` (a list on stdin).
 
-    Folders are searched with their sub-folders, in name order; hidden files and everything under
-    `exclude` (the output folder) are passed over. Names in the results are relative to the folder that
-    holds all inputs, so they are unique. Raises UsageError where an input does not exist, or for no frames.
+    Folders are searched with their sub-folders, in name order; hidden files and output folders of earlier runs are
+    passed over. Raises UsageError where an input does not exist or can't be read, or for no frames.
     """
     roots = [Path(os.path.abspath(item)) for item in _expand(inputs)]
     if not roots:
         raise UsageError("no frames to inspect: give a folder, image files, a glob, a list file or -")
     try:
-        base = Path(os.path.commonpath([root if root.is_dir() else root.parent for root in roots]))
+        base = Path(os.path.commonpath([root if os.path.isdir(root) else root.parent for root in roots]))
     except ValueError as err:
         raise UsageError(f"the inputs lie on different drives ({err}); inspect them one by one") from None
-    hidden = Path(os.path.abspath(exclude)) if exclude else None
-    paths = dict.fromkeys(
-        path for root in roots for path in _walk(root) if not (hidden and path.is_relative_to(hidden))
-    )
+    paths = dict.fromkeys(path for root in roots for path in _walk(root))
     if not paths:
         kinds = " ".join(sorted(SUFFIXES))
         raise UsageError(f"no frames found in {', '.join(map(str, inputs))} (looked for {kinds})")
-    return [FrameFile(path, printable(path.relative_to(base).as_posix())) for path in paths]
+    return Found(base, tuple(FrameFile(path, printable(path.relative_to(base).as_posix())) for path in paths))
 
 
 def _expand(inputs: Sequence[str]) -> Iterator[str]:
     for item in inputs:
         if item == "-":
-            yield from _lines(sys.stdin)
+            yield from _lines(sys.stdin.buffer.read(), "the list on stdin")
         elif os.path.isdir(item):
             yield item
-        elif os.path.exists(item) or os.path.islink(item):
-            if item.lower().endswith(".txt"):
-                with open(item, encoding="utf-8", errors="surrogateescape") as lines:
-                    yield from _lines(lines)
-            else:
-                yield item
+        elif os.path.lexists(item):
+            yield from _list_file(item) if item.lower().endswith(".txt") else (item,)
         elif any(sign in item for sign in "*?["):
             yield from sorted(glob.glob(item, recursive=True))
         else:
             raise UsageError(f"{item}: no such file or folder")
 
 
-def _lines(lines: Iterable[str]) -> Iterator[str]:
-    return (line.strip() for line in lines if line.strip())
+def _list_file(path: str) -> list[str]:
+    try:
+        return _lines(read_bytes(Path(path)), path)
+    except FrameError as err:
+        raise UsageError(f"{path} {err}") from None
+
+
+def _lines(data: bytes, what: str) -> list[str]:
+    """The paths in a list. Raises UsageError for what is none: a README among the frames, UTF-16 from PowerShell."""
+    if b"\0" in data:
+        raise UsageError(f"{what}: is no list of frames in UTF-8, one path per line")
+    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and not any(os.path.lexists(line) for line in lines):
+        raise UsageError(
+            f"{what}: is read as a list of frames, one path per line, but none of these exists (first: {lines[0][:80]})"
+        )
+    return lines
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    if not root.is_dir():
+    if not os.path.isdir(root):
         yield root
         return
-    for folder, subfolders, names in os.walk(root):
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen or LEDGER in names:
+            subfolders.clear()
+            continue
+        seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
                 yield Path(folder, name)
+
+
+def _unreadable(err: OSError) -> None:
+    raise UsageError(f"{err.filename}: can't be searched for frames: {err.strerror}") from None
 
 
 def printable(name: str) -> str:

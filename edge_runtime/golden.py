@@ -10,7 +10,7 @@ from edge_runtime.errors import FrameError, ModelError
 from edge_runtime.frames import decode
 from edge_runtime.manifest import Golden
 from edge_runtime.model import Model
-from edge_runtime.results import Box
+from edge_runtime.results import Box, agreement
 
 TOLERANCE = 1e-2
 """Logits, for the logits and the CAM: what other processors' float32 sums may differ by, relative above one logit."""
@@ -46,15 +46,9 @@ def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
     return (
         _relative(prediction.logits, np.array(golden.logits, np.float32)),
         _relative(map_, expected_cam),
-        _agreement(found, [Box(*box) for box in golden.boxes_xyxy]),
+        agreement(found, [Box(*box) for box in golden.boxes_xyxy]),
     )
 
 
 def _relative(found: np.typing.NDArray[np.float32], expected: np.typing.NDArray[np.float32]) -> float:
     return float(np.abs(found.astype(np.float64) - expected).max() / max(1.0, float(np.abs(expected).max())))
-
-
-def _agreement(found: list[Box], expected: list[Box]) -> float:
-    if len(found) != len(expected):
-        return 0.0
-    return min((max(one.iou(other) for other in expected) for one in found), default=1.0)

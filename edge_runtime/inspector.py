@@ -67,11 +67,19 @@ class Inspector:
         return inspection, judgement
 
     @property
+    def identity(self) -> dict[str, str]:
+        """What two runs must have in common for their results to stand side by side."""
+        return {"model": self.model.sha256, "threshold": repr(self._threshold), "single box": str(self.single_box)}
+
+    @property
     def _threshold(self) -> float:
         return self.model.manifest.calibration.threshold if self.threshold is None else self.threshold
 
     def judge(self, prediction: Prediction) -> Judgement:
-        """Verdict and explanation. Only a reject has boxes, and every reject has at least one place to look at."""
+        """Verdict and explanation. Only a reject has boxes, and it has at least one unless its map is flat.
+
+        Raises FrameError where the answer can't be trusted.
+        """
         calibration = self.model.manifest.calibration
         margin = float(prediction.logits[1]) - float(prediction.logits[0])
         coarse = cam.class_activation_map(prediction.activations, self.model.head)
@@ -88,8 +96,7 @@ class Inspector:
         anomaly = score >= self._threshold
         found: tuple[Defect, ...] = ()
         if anomaly:
-            fine = cam.upsample(coarse, self.model.input_hw)
-            fallback = cam.hottest(fine, calibration)
-            found = cam.defects(fine, calibration) or ((fallback,) if fallback else ())
-            found = cam.enclose(found) if self.single_box else found
+            heat = cam.upsample(coarse, self.model.input_hw)
+            found = cam.defects(heat, calibration) or cam.hottest(heat, calibration)
+            found = cam.enclose(found, heat, calibration) if self.single_box else found
         return Judgement(Verdict.ANOMALY if anomaly else Verdict.GOOD, score, margin, rest, coarse, found)

@@ -4,16 +4,16 @@ OUT/ledger.sqlite is the truth; OUT/results.jsonl holds the same rows for people
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from edge_runtime.durable import write_bytes
+from edge_runtime.durable import make_folder, write_bytes
 from edge_runtime.errors import OutputError
+from edge_runtime.frames import LEDGER
 from edge_runtime.results import Inspection
 
 SCHEMA_VERSION = 1
@@ -54,46 +54,58 @@ def to_row(inspection: Inspection, model_sha256: str) -> Row:
 
 
 class Ledger:
-    """Rows of one output folder, made by one model. Use as a context manager."""
+    """Rows of one output folder, made by one run after the other in one way. Use as a context manager."""
 
-    def __init__(self, out: Path, model_sha256: str) -> None:
-        """Open or create. Raises OutputError where OUT can't be written or holds results of another model."""
-        self.out, self.model_sha256 = out, model_sha256
+    def __init__(self, out: Path, identity: dict[str, str]) -> None:
+        """Open or create. identity: what all rows of the folder must have in common (model, frames' folder, ...).
+
+        Raises OutputError where OUT can't be written, another process writes there, or its rows were made otherwise.
+        """
+        self.out, self.model_sha256 = out, identity["model"]
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(out / "ledger.sqlite", isolation_level=None)
+            make_folder(out)
+            self._lock = sqlite3.connect(out / ".lock", isolation_level=None, timeout=0)
+            self._lock.execute("BEGIN EXCLUSIVE")
+        except (OSError, sqlite3.Error) as err:
+            if "locked" in str(err):
+                raise OutputError(
+                    f"{out}: another edge-detect is writing there; wait for it or choose another --out"
+                ) from None
+            raise _unwritable(out, err) from None
+        try:
+            self._db = sqlite3.connect(out / LEDGER, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_TABLES)
-            self._claim("schema", str(SCHEMA_VERSION), "was written by another version of edge-detect")
-            self._claim("model", model_sha256, "holds the results of another model")
+            for key, value in ({"schema": str(SCHEMA_VERSION)} | identity).items():
+                self._claim(key, value)
             self._lines = self._open_lines()
         except (OSError, sqlite3.Error) as err:
-            reason = err.strerror if isinstance(err, OSError) else str(err)
-            raise OutputError(f"{out}: results can't be written there: {reason}") from None
+            raise _unwritable(out, err) from None
 
-    def _claim(self, key: str, value: str, otherwise: str) -> None:
+    def _claim(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
         (found,) = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         if found != value:
-            raise OutputError(f"{self.out} {otherwise} ({key} {found[:12]}, now {value[:12]}); choose another --out")
+            raise OutputError(
+                f"{self.out}: holds results made with another {key} ({found}; now {value}); choose another --out"
+            )
 
-    def _open_lines(self) -> int:
+    def _open_lines(self) -> BinaryIO:
         """Open results.jsonl to append, after making it equal the committed rows: a crash may have torn its end."""
         path = self.out / "results.jsonl"
-        committed = "".join(
-            f"{text}\n" for (text,) in self._db.execute("SELECT row FROM inspections ORDER BY id")
-        ).encode()
+        committed = "".join(f"{json.dumps(row)}\n" for row in self.rows()).encode()
         if not path.exists() or path.read_bytes() != committed:
             write_bytes(path, committed)
-        return os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+        return open(path, "ab")
 
     def __enter__(self) -> "Ledger":
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._lines)
+        self._lines.close()
         self._db.close()
+        self._lock.close()
 
     def find(self, source: str, sha256: str | None) -> Row | None:
         """The committed row of this frame with this content, if there is one."""
@@ -101,6 +113,10 @@ class Ledger:
             "SELECT row FROM inspections WHERE source = ? AND sha256 = ?", (source, sha256 or "")
         ).fetchone()
         return json.loads(found[0]) if found else None
+
+    def has(self, source: str) -> bool:
+        """Is there a row of a frame with this name, whatever its content?"""
+        return self._db.execute("SELECT 1 FROM inspections WHERE source = ?", (source,)).fetchone() is not None
 
     def commit(self, inspection: Inspection) -> Row:
         """Write the row; when this returns it survives a power cut. Its pictures must be written before."""
@@ -111,10 +127,17 @@ class Ledger:
                 "INSERT INTO inspections (source, sha256, row) VALUES (?, ?, ?)",
                 (inspection.source, inspection.sha256 or "", text),
             )
-            os.write(self._lines, f"{text}\n".encode())
+            self._lines.write(f"{text}\n".encode())
+            self._lines.flush()
         except (OSError, sqlite3.Error) as err:
             raise OutputError(f"{self.out}: the result of {inspection.source} can't be written: {err}") from None
         return row
 
     def rows(self) -> Iterator[Row]:
+        """All committed rows, in the order of their commits."""
         return (json.loads(text) for (text,) in self._db.execute("SELECT row FROM inspections ORDER BY id"))
+
+
+def _unwritable(out: Path, err: OSError | sqlite3.Error) -> OutputError:
+    reason = err.strerror if isinstance(err, OSError) else str(err)
+    return OutputError(f"{out}: results can't be written there: {reason}")

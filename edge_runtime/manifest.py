@@ -97,6 +97,12 @@ class Manifest(_Frozen):
     parity: Parity
     golden: tuple[Golden, ...]
 
+    @model_validator(mode="after")
+    def _honest(self) -> "Manifest":
+        if (self.wiring == "exact") != (self.explanation == "exact"):
+            raise ValueError("only the exact wiring has an exact explanation")
+        return self
+
 
 def parse(text: str) -> Manifest:
     """Raises ModelError for a manifest of another schema version, and for one that does not fit its own."""

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from edge_runtime import onnx_file
 from edge_runtime.cam import Head
-from edge_runtime.errors import ModelError
+from edge_runtime.errors import ModelError, first_line
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
 from edge_runtime.results import Array, Image, Prediction
 
@@ -47,6 +48,7 @@ class Model:
 
     @classmethod
     def from_bytes(cls, data: bytes, threads: int = 0) -> "Model":
+        onnx_file.check(data)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
@@ -54,7 +56,7 @@ class Model:
         try:
             session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as err:  # onnxruntime raises a dozen unrelated classes for a bad file
-            raise ModelError(f"is no ONNX model that can be run ({_first_line(err)})") from None
+            raise ModelError(f"is no ONNX model that can be run ({first_line(err)})") from None
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise ModelError(
@@ -109,7 +111,3 @@ def _read_head(session: ort.InferenceSession, manifest: Manifest) -> Head:
     if not all(np.isfinite(value).all() for value in weights):
         raise ModelError("its dense weights are not all finite numbers; export it again")
     return Head.fold(*weights)
-
-
-def _first_line(err: Exception) -> str:
-    return str(err).strip().splitlines()[0][:200] if str(err).strip() else type(err).__name__

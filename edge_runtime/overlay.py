@@ -147,18 +147,16 @@ def captioned(picture: Image, text: str) -> Image:
 def scale_bar(width: int, calibration: Calibration) -> Image:
     """The heat scale with its ends and the box threshold in logits."""
     bar = np.full((44, width, 3), INK, np.uint8)
-    left, right = 150, width - 150
+    left, right = 150, width - 90
     ramp = np.linspace(0, 1, right - left, dtype=np.float32)[np.newaxis]
     bar[8:22, left:right] = np.repeat(colours(0.25 + 0.75 * ramp), 14, axis=0)
-    span = calibration.heat_hot - calibration.heat_cold
+    level = calibration.heat_cold + calibration.box_heat * (calibration.heat_hot - calibration.heat_cold)
     edge = left + round(calibration.box_heat * (right - left - 1))
     cv2.line(bar, (edge, 4), (edge, 26), WHITE, 2)
-    for x, text in (
-        (left - 110, f"{calibration.heat_cold:.1f}"),
-        (right + 10, f"{calibration.heat_hot:.1f}"),
-        (max(left, min(edge - 60, right - 170)), f"box from {calibration.heat_cold + calibration.box_heat * span:.1f}"),
+    for text, at in (
+        (f"logits  {calibration.heat_cold:.1f}", (8, 20)),
+        (f"{calibration.heat_hot:.1f}", (right + 10, 20)),
+        (f"boxes from {level:.1f}", (min(edge, right - 120), 40)),
     ):
-        y = 20 if x in (left - 110, right + 10) else 40
-        cv2.putText(bar, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)
-    cv2.putText(bar, "logits", (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)
+        cv2.putText(bar, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)
     return bar

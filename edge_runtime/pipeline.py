@@ -4,17 +4,20 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
+import numpy as np
 
 from edge_runtime import frames, overlay
 from edge_runtime.durable import write_bytes
 from edge_runtime.errors import FrameError, OutputError
 from edge_runtime.frames import FrameFile
-from edge_runtime.inspector import Inspector, Judgement
+from edge_runtime.inspector import Inspector
 from edge_runtime.ledger import Ledger, Row
 from edge_runtime.results import Frame, Image, Inspection, Verdict
+
+MAX_NAME_BYTES = 200
+MAX_JPEG_SIDE = 65_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +67,35 @@ def _one(file: FrameFile, inspector: Inspector, ledger: Ledger, pictures: Pictur
         return Outcome(ledger.commit(failed), repeated=False)
     with _timed(elapsed, "write"):
         if pictures.wanted(inspection.verdict):
-            _write(draw, frame, inspection, judgement, pictures.kinds, ledger.out)
+            name = picture_name(frame, again=ledger.has(frame.source))
+            for kind in pictures.kinds:
+                write_bytes(ledger.out / kind / name, encode(draw(kind, frame.image, inspection, judgement.cam)))
     return Outcome(ledger.commit(replace(inspection, elapsed_ms=elapsed | inspection.elapsed_ms)), repeated=False)
 
 
-def _write(
-    draw: overlay.Painter, frame: Frame, inspection: Inspection, judgement: Judgement, kinds: tuple[str, ...], out: Path
-) -> None:
-    for kind in kinds:
-        write_bytes(out / kind / picture_name(frame.source), encode(draw(kind, frame.image, inspection, judgement.cam)))
+def picture_name(frame: Frame, again: bool) -> str:
+    """A frame's pictures are JPEGs under the frame's own name, with .jpg added where it has another ending.
 
-
-def picture_name(source: str) -> str:
-    """A frame's pictures are JPEGs under the frame's own name, with .jpg added where it has another ending."""
-    return source if source.lower().endswith((".jpg", ".jpeg")) else f"{source}.jpg"
+    again: an earlier frame of this name had other content and keeps its pictures. Then, and where the name is too long
+    for a file system, the content's hash is part of the name.
+    """
+    folder, _, name = frame.source.rpartition("/")
+    if again or len(name.encode()) > MAX_NAME_BYTES:
+        name = f"{name.encode()[:MAX_NAME_BYTES].decode(errors='ignore')}.{frame.sha256[:12]}.jpg"
+    elif not name.lower().endswith((".jpg", ".jpeg")):
+        name = f"{name}.jpg"
+    return f"{folder}/{name}" if folder else name
 
 
 def encode(image: Image) -> bytes:
+    """A JPEG; pictures beyond the format's limit are shrunk to it."""
+    scale = MAX_JPEG_SIDE / max(image.shape[:2])
+    if scale < 1:
+        size = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
     if not done:
-        raise OutputError("cv2 could not encode a JPEG")
+        raise OutputError(f"cv2 could not encode a picture of {image.shape[1]} x {image.shape[0]} pixels as JPEG")
     return data.tobytes()
 
 

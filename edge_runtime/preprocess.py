@@ -12,14 +12,16 @@ def prepare(image: Image, input_hw: tuple[int, int]) -> Image:
     """Stretch a frame to the network's input.
 
     image: (H, W, 3) uint8 BGR, any size. Returns (h, w, 3) uint8 BGR, contiguous.
-    Shrinking averages areas, so that a thin defect dims but never falls between two samples.
+    A side that shrinks averages areas, so that a thin defect dims but never falls between two samples; a side that
+    grows is interpolated.
     """
     height, width = input_hw
-    if image.shape[:2] == (height, width):
-        return np.ascontiguousarray(image)
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8)
+    if image.shape[0] > height or image.shape[1] > width:
+        size = min(width, image.shape[1]), min(height, image.shape[0])
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if image.shape[:2] != (height, width):
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.ascontiguousarray(image)
 
 
 def to_frame(box: Box, input_hw: tuple[int, int], size_wh: tuple[int, int]) -> Box:

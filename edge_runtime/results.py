@@ -1,6 +1,7 @@
 """What flows through the runtime: frozen values, checked when they are made."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -41,6 +42,19 @@ class Box:
         height = min(self.y1, other.y1) - max(self.y0, other.y0)
         shared = max(width, 0) * max(height, 0)
         return shared / (self.area + other.area - shared)
+
+
+def agreement(a: Sequence[Box], b: Sequence[Box]) -> float:
+    """Smallest IoU over boxes, each of a paired with the best of b that is left; 0 where their numbers differ,
+    1 where neither has any."""
+    if len(a) != len(b):
+        return 0.0
+    left, smallest = list(b), 1.0
+    for box in a:
+        best = max(left, key=box.iou)
+        left.remove(best)
+        smallest = min(smallest, box.iou(best))
+    return smallest
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,4 +133,6 @@ def draft_manifest(run: runs.Run) -> Manifest:
 
 
 if __name__ == "__main__":
-    run_command(lambda: typer.run(main))
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    run_command(app)

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf2onnx
 from onnx import helper, numpy_helper
 
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, first_line
 from edge_runtime.manifest import METADATA_KEY, Manifest
 from edge_runtime.model import HEAD_OUTPUTS
 from train import vgg
@@ -27,11 +27,15 @@ def load(path: Any, run: Run) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as err:  # Keras raises whatever zip, JSON and HDF5 readers raise
-        raise UsageError(f"{path}: is no Keras model that can be loaded ({str(err).splitlines()[0]})") from None
-    names = {layer.name for layer in model.layers}
-    if not {vgg.TAP, "dense", "logits"} <= names or model.input_shape[1:] != (*run.input_hw, 3):
+        raise UsageError(f"{path}: is no Keras model that can be loaded ({first_line(err)})") from None
+    expected = vgg.build(run.input_hw, run.width, run.wiring, batch_norm=run.weights == "none")
+    if model.input_shape != expected.input_shape or shapes(model) != shapes(expected):
         raise UsageError(f"{path}: is a Keras model, but not the one that run.json beside it describes")
     return model
+
+
+def shapes(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:
+    return [(layer.name, [tuple(weight.shape) for weight in layer.weights]) for layer in model.layers]
 
 
 def head_weights(model: keras.Model) -> dict[str, Any]:
@@ -71,6 +75,8 @@ def to_onnx(plain: keras.Model) -> onnx.ModelProto:
     traced = tf.function(network, input_signature=signature)
     converted = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
     proto: onnx.ModelProto = converted[0]
+    for opset in [opset for opset in proto.opset_import if opset.domain]:
+        proto.opset_import.remove(opset)  # tf2onnx declares ai.onnx.ml, which VGG19 has no use for
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     _restore_shapes(proto, plain)

@@ -11,7 +11,7 @@ from edge_runtime.cam import Head
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Calibration, Parity
 from edge_runtime.model import Model
-from edge_runtime.results import Array, Defect, Image, Prediction
+from edge_runtime.results import Array, Box, Image, Prediction, agreement
 from export.convert import head_weights
 from train import vgg
 
@@ -68,16 +68,13 @@ def compare(
     versions: dict[str, str],
 ) -> Parity:
     """file: the exported file's answers per batch size. Raises ParityError with every figure that is out of bounds."""
-    expected = [cam.defects(cam.upsample(one, input_hw), calibration) for one in trained.cams]
-    found = {
-        batch: [cam.defects(cam.upsample(one, input_hw), calibration) for one in answers.cams]
-        for batch, answers in file.items()
-    }
+    expected = [_boxes(one, calibration, input_hw) for one in trained.cams]
+    found = {batch: [_boxes(one, calibration, input_hw) for one in answers.cams] for batch, answers in file.items()}
     parity = Parity(
         frames=len(trained.logits),
         logits=max(_distance(answers.logits, trained.logits) for answers in file.values()),
         cam=max(_distance(answers.cams, trained.cams) for answers in file.values()),
-        box_iou=min(_agreement(a, b) for boxes in found.values() for a, b in zip(boxes, expected, strict=True)),
+        box_iou=min(agreement(a, b) for boxes in found.values() for a, b in zip(boxes, expected, strict=True)),
         flips=max(_flips(answers.margins, trained.margins, calibration.threshold) for answers in file.values()),
         versions=versions,
     )
@@ -104,15 +101,12 @@ def compare(
     return parity
 
 
+def _boxes(map_: Array, calibration: Calibration, input_hw: tuple[int, int]) -> list[Box]:
+    return [defect.box for defect in cam.defects(cam.upsample(map_, input_hw), calibration)]
+
+
 def _distance(a: Array, b: Array) -> float:
     return float(np.abs(a.astype(np.float64) - b).max())
-
-
-def _agreement(a: tuple[Defect, ...], b: tuple[Defect, ...]) -> float:
-    """Smallest IoU over paired boxes; 0 where their numbers differ, 1 where neither has any."""
-    if len(a) != len(b):
-        return 0.0
-    return min((max(one.box.iou(other.box) for other in b) for one in a), default=1.0)
 
 
 def _flips(a: Array, b: Array, threshold: float) -> int:

@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_runtime_with_its_demo_and_nothing_else(wheel: Path)
 def test_the_wheel_alone_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
     bin_ = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
-    install = [bin_ / "python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel]
+    install = [str(bin_ / "python"), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), str(wheel)]
     subprocess.run(install, check=True, capture_output=True, timeout=300)
     done = subprocess.run([bin_ / "edge-detect", "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ import typer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from edge_runtime.errors import UsageError, run_command
+from edge_runtime.errors import OutputError, UsageError, run_command
 from train.augment import Augmentation
 from train.data import LabelledFrame, load, split
 
@@ -105,10 +105,14 @@ def main(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
 
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise OutputError(f"{out}: can't be made: {err.strerror}") from None
+
     samples = load(data, input_hw, progress=lambda done, total: report("reading frames", done, total))
     parts = split(samples.frames, data, validation, group, seed)
     train, held_out = samples.pick(parts.train), samples.pick(parts.validation)
-    out.mkdir(parents=True, exist_ok=True)
 
     import keras  # takes seconds to import: only when the frames are known to be usable
 
@@ -186,4 +190,6 @@ def report(what: str, done: int, total: int) -> None:
 
 
 if __name__ == "__main__":
-    run_command(lambda: typer.run(main))
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    run_command(app)

@@ -36,8 +36,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no ty
         """cells_hw: (rows, columns) of the map that the pooling reads."""
         super().__init__()
         self.samples, self.recipe, self.cells_hw, self.epoch = samples, recipe, cells_hw, 0
-        counts = np.bincount(samples.labels, minlength=2)
-        self.class_weights = (len(samples.labels) / (2 * np.maximum(counts, 1))).astype(np.float32)
+        good, anomaly = np.bincount(samples.labels, minlength=2)
+        expected = np.array([good * (1 - recipe.paste), anomaly + good * recipe.paste])
+        self.class_weights = (len(samples.labels) / (2 * np.maximum(expected, 1))).astype(np.float32)
         self._shuffle()
 
     def _shuffle(self) -> None:
@@ -48,23 +49,23 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no ty
 
     def __getitem__(self, index: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         rows = self.order[index * self.recipe.batch_size :][: self.recipe.batch_size]
-        images, labels, cells = (np.stack(column) for column in zip(*map(self._one, rows), strict=True))
-        pasted = cells.any(axis=(1, 2)).astype(np.float32)
+        images, labels, cells, known = (np.stack(column) for column in zip(*map(self._one, rows), strict=True))
         return (
             images.astype(np.float32),
             {"logits": labels, "cells": cells},
-            {"logits": self.class_weights[labels], "cells": pasted},
+            {"logits": self.class_weights[labels], "cells": known.astype(np.float32)},
         )
 
-    def _one(self, row: int) -> tuple[Image, int, Array]:
-        """One changed frame, its label, and which cells (rows, columns) a pasted defect touches, if it has one."""
+    def _one(self, row: int) -> tuple[Image, int, Array, bool]:
+        """One changed frame, its label, the cells (rows, columns) a made-up defect touches, and whether these are
+        all there is: of a real anomaly nobody knows the place."""
         rng = np.random.default_rng((self.recipe.seed, self.epoch, row))
         image, label = self.recipe.augmentation.move(self.samples.images[row], rng), int(self.samples.labels[row])
-        cells = np.zeros(self.cells_hw, np.float32)
+        cells, known = np.zeros(self.cells_hw, np.float32), label == 0
         if label == 0 and rng.random() < self.recipe.paste:
             image, mask = paste_defect(image, rng)
             cells, label = self._touched(mask), 1
-        return self.recipe.augmentation.light(image, rng), label, cells
+        return self.recipe.augmentation.light(image, rng), label, cells, known
 
     def _touched(self, mask: Array) -> Array:
         """The cells that a mask (h, w) covers at least half as much as the one it covers most."""
@@ -86,15 +87,15 @@ class WarmUp(Batches):
         self.crop_hw = crop_hw
         self.class_weights = np.ones(2, np.float32)
 
-    def _one(self, row: int) -> tuple[Image, int, Array]:
+    def _one(self, row: int) -> tuple[Image, int, Array, bool]:
         rng = np.random.default_rng((self.recipe.seed, self.epoch, row))
         image, cells = self.recipe.augmentation.move(self.samples.images[row], rng), np.zeros(self.cells_hw, np.float32)
         if rng.random() < 0.5:
             window = self._window(image, (rng.integers(image.shape[0]), rng.integers(image.shape[1])), rng)
-            return self.recipe.augmentation.light(image[window], rng), 0, cells
+            return self.recipe.augmentation.light(image[window], rng), 0, cells, True
         image, mask = paste_defect(image, rng)
         window = self._window(image, np.unravel_index(int(mask.argmax()), mask.shape), rng)
-        return self.recipe.augmentation.light(image[window], rng), 1, self._touched(mask[window])
+        return self.recipe.augmentation.light(image[window], rng), 1, self._touched(mask[window]), True
 
     def _window(self, image: Image, around: Any, rng: np.random.Generator) -> tuple[slice, slice]:
         """A crop that holds the point (y, x), anywhere in it."""

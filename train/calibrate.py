@@ -56,7 +56,7 @@ def decision_threshold(margins: Array, labels: np.typing.NDArray[np.int64]) -> f
     balanced = passed / max(1, (labels == 0).sum()) + 1 - caught / max(1, (labels == 1).sum())
     best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
     margin = middles[best[gaps[best].argmax()]]
-    return float(np.clip(1 / (1 + np.exp(-np.clip(margin, -500, 500))), 1e-6, 1 - 1e-6))
+    return float(np.clip(1 / (1 + np.exp(-np.clip(margin, -500, 500))), 1e-15, 1 - 1e-15))
 
 
 def _box_level(maps: list[Array], calibration: Calibration, budget: float) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Two folders of frames -> labelled frames, split so that what is validated was never trained on."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,8 @@ from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
 
 MIN_PER_CLASS = 5
+FOLDS = 20
+"""Steps in which the share of validation frames can be chosen, where there are groups enough."""
 LABELS = ("good", "anomaly")
 
 
@@ -79,11 +82,12 @@ def class_folders(root: Path) -> tuple[list[Path], list[Path]]:
 def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], None]) -> Samples:
     """Read and prepare every frame. Raises UsageError for frames that can't be read, too few frames
     in a class, or one picture in both classes; each message names the files."""
+    root = Path(os.path.abspath(root))
     files = [
         (file, label)
         for label, folders in enumerate(class_folders(root))
         for folder in folders
-        for file in frames.find([str(folder)])
+        for file in frames.find([str(folder)]).files
     ]
     counts = Counter(label for _, label in files)
     for label, name in enumerate(LABELS):
@@ -98,7 +102,9 @@ def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], N
             frame = frames.read(file)
         except FrameError as err:
             return f"{file.path} {err}"
-        path = file.path.relative_to(root.absolute()).as_posix()
+        path = file.path.relative_to(root).as_posix()
+        if frames.printable(path) != path:
+            return f"{frames.printable(path)} has a name that is no UTF-8"
         return LabelledFrame(path=path, label=label, sha256=frame.sha256), prepare(frame.image, input_hw)
 
     loaded: list[tuple[LabelledFrame, Image]] = []
@@ -139,18 +145,22 @@ def split(labelled: Sequence[LabelledFrame], root: Path, share: float, group: st
     Raises UsageError.
     """
     groups = _groups(labelled, group)
-    folds = max(2, round(1 / share))
-    labels = [frame.label for frame in labelled]
-    if len(set(groups)) < folds:
+    labels = np.array([frame.label for frame in labelled])
+    fewest = min(
+        len({name for name, label in zip(groups, labels, strict=True) if label == wanted}) for wanted in (0, 1)
+    )
+    if fewest < 2:
         raise UsageError(
-            f"--group {group!r} finds {len(set(groups))} groups; {folds} are needed to validate on one in {folds}"
+            f"all frames of a class belong to one group of --group {group!r}; two are needed to hold one back"
         )
+    folds = min(FOLDS, fewest)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    train, validation = next(iter(splitter.split(labels, labels, groups)))
+    held_out = [part for _, part in splitter.split(labels, labels, groups)][: max(1, round(share * folds))]
+    validation = set(np.concatenate(held_out).tolist())
     result = Split(
-        root=str(root.absolute()),
-        train=tuple(labelled[index] for index in train),
-        validation=tuple(labelled[index] for index in validation),
+        root=os.path.abspath(root),
+        train=tuple(frame for index, frame in enumerate(labelled) if index not in validation),
+        validation=tuple(frame for index, frame in enumerate(labelled) if index in validation),
     )
     for side, part in (("training", result.train), ("validation", result.validation)):
         missing = {0, 1} - {frame.label for frame in part}

@@ -1,5 +1,6 @@
 """The training loop: batches, the best epoch kept, progress told. Backend-agnostic Keras 3."""
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ import keras
 import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 
+from edge_runtime.errors import EdgeDetectError
 from train.batches import Batches, Recipe, WarmUp
 from train.data import Samples
 
-FOCUS = 10.0
-"""Sharpness of the softmax over cells, per logit that a cell adds to the margin."""
+CELL_LOGITS = 5.0
+"""What a cell that adds one logit to the margin weighs against the others, in nats."""
+COLD = 2.0
+"""Nats by which "nowhere" wins in a frame whose cells add nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +44,41 @@ def predict(model: keras.Model, images: Any, batch_size: int = 16) -> Any:
 def score(model: keras.Model, samples: Samples) -> Scores:
     logits = predict(model, samples.images).astype(np.float64)
     margins = logits[:, 1] - logits[:, 0]
+    if not np.isfinite(margins).all():
+        return Scores(0.0, math.inf)
     anomaly = 1 / (1 + np.exp(-np.clip(margins, -500, 500)))
     counts = np.bincount(samples.labels, minlength=2)
     loss = log_loss(samples.labels, anomaly, sample_weight=1 / counts[samples.labels], labels=[0, 1])
     return Scores(float(roc_auc_score(samples.labels, margins)), float(loss))
 
 
-def evidence_outside(cells_touched: Any, cell_logits: Any) -> Any:
-    """Cross-entropy of "the hottest cell is one the pasted defect touches", per frame.
+def where_loss(touched: Any, cells: Any) -> Any:
+    """Cross-entropy of "in which cell is the made-up defect, or is there none?", per frame.
 
-    cells_touched: (N, rows, columns) in {0, 1}; cell_logits: (N, rows, columns, 2), whose mean is the logits.
+    touched: (N, rows, columns) in {0, 1}, all 0 for a frame without one. cells: (N, rows, columns), the CAM in logits.
     """
-    count = cell_logits.shape[1] * cell_logits.shape[2]
-    margins = keras.ops.reshape(cell_logits[..., 1] - cell_logits[..., 0], (-1, count)) * (FOCUS / count)
-    inside = keras.ops.reshape(cells_touched, (-1, count))
-    return keras.ops.logsumexp(margins, axis=1) - keras.ops.logsumexp(margins + (inside - 1) * 1e9, axis=1)
+    count = cells.shape[1] * cells.shape[2]
+    inside = keras.ops.reshape(touched, (-1, count))
+    nowhere = 1 - keras.ops.max(inside, axis=1, keepdims=True)
+    choices = keras.ops.reshape(cells, (-1, count)) * (CELL_LOGITS / count)
+    choices = keras.ops.concatenate([choices, keras.ops.zeros_like(nowhere) + COLD + math.log(count)], axis=1)
+    right = keras.ops.concatenate([inside, nowhere], axis=1)
+    return keras.ops.logsumexp(choices, axis=1) - keras.ops.logsumexp(choices + (right - 1) * 1e9, axis=1)
 
 
 def with_cells(model: keras.Model) -> keras.Model:
-    """The classifier with a second output, `cells`: the dense layers applied at every place the pooling reads.
+    """The classifier with a second output, `cells` (N, rows, columns): the CAM in logits, at the layer the pooling reads.
 
-    They are linear, so the cells' mean is the logits; the weights are shared.
+    The dense layers are linear: applied at every place they give the logits there, and applied to nothing, the offset.
     """
     places = model.get_layer("pool").input
-    return keras.Model(
-        model.input, {"logits": model.output, "cells": model.get_layer("logits")(model.get_layer("dense")(places))}
-    )
+
+    def logits_of(tensor: Any) -> Any:
+        return model.get_layer("logits")(model.get_layer("dense")(tensor))
+
+    spread = keras.layers.Subtract()([logits_of(places), logits_of(keras.layers.Rescaling(0.0)(places))])
+    cells = keras.layers.Lambda(lambda pair: pair[..., 1] - pair[..., 0], name="cells")(spread)
+    return keras.Model(model.input, {"logits": model.output, "cells": cells})
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
@@ -82,7 +95,10 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         scores = score(self.classifier, self.validation)
         if logs is not None:
             logs.update(val_auroc=scores.auroc, val_loss=scores.loss)
-        if self.best is None or scores.rank > self.best.rank:
+        if math.isinf(scores.loss):
+            print("the training has diverged; a smaller --learning-rate may help", file=sys.stderr)
+            self.model.stop_training = True
+        elif self.best is None or scores.rank > self.best.rank:
             self.best, self.best_epoch, self.weights = scores, epoch + 1, self.classifier.get_weights()
         if epoch + 1 - self.best_epoch >= self.patience:
             self.model.stop_training = True
@@ -127,7 +143,7 @@ def learner(model: keras.Model, recipe: Recipe, steps: int) -> keras.Model:
     both = with_cells(model)
     both.compile(
         optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-4),
-        loss={"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "cells": evidence_outside},
+        loss={"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "cells": where_loss},
         # XLA's convolutions are slower on a CPU.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
@@ -169,6 +185,7 @@ def fit(
         if best.best is None:
             raise
         print(f"\nstopped; keeping epoch {best.best_epoch}", file=sys.stderr)
+    if best.best is None:
+        raise EdgeDetectError("the training diverged in its first epoch; try a smaller --learning-rate")
     best.restore()
-    assert best.best is not None
     return history, best.best, best.best_epoch

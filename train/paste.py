@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_runtime.results import Array, Image
 
-CANDIDATES = 3
+CANDIDATES = 4
 
 
 def paste_defect(image: Image, rng: np.random.Generator) -> tuple[Image, Array]:
@@ -25,7 +25,7 @@ def _outline(image: Image, rng: np.random.Generator) -> Array:
     height, width = image.shape[:2]
     side = min(height, width) * np.exp(rng.uniform(np.log(0.05), np.log(0.22)))
     spots = rng.uniform((0.04 * width, 0.04 * height), (0.96 * width, 0.96 * height), (CANDIDATES, 2))
-    x, y = max(spots, key=lambda spot: _texture(image, spot, side)) if rng.random() < 0.7 else spots[0]
+    x, y = max(spots, key=lambda spot: _texture(image, spot, side)) if rng.random() < 0.85 else spots[0]
     angle = rng.uniform(0, 2 * np.pi)
     mask = np.zeros((height, width), np.uint8)
     if rng.random() < 0.5:

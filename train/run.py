@@ -53,10 +53,10 @@ def _installed(name: str) -> bool:
 def write(
     folder: Path, run: Run, split: Split, history: dict[str, list[float]], metrics: dict[str, float | int]
 ) -> None:
-    (folder / RUN).write_text(run.model_dump_json(indent=1))
-    (folder / SPLIT).write_text(split.model_dump_json(indent=1))
-    (folder / HISTORY).write_text(json.dumps(history, indent=1))
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1))
+    (folder / RUN).write_text(run.model_dump_json(indent=1), encoding="utf-8")
+    (folder / SPLIT).write_text(split.model_dump_json(indent=1), encoding="utf-8")
+    (folder / HISTORY).write_text(json.dumps(history, indent=1), encoding="utf-8")
+    (folder / METRICS).write_text(json.dumps(metrics, indent=1), encoding="utf-8")
 
 
 def read(folder: Path) -> tuple[Run, Split]:

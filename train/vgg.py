@@ -5,7 +5,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, first_line
 
 Wiring = Literal["exact", "full"]
 
@@ -73,6 +73,4 @@ def load_backbone_weights(model: keras.Model, weights: str) -> None:
             if weights == "imagenet"
             else "expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 as Keras publishes it"
         )
-        raise UsageError(
-            f"--weights {weights}: {hint} ({str(err).splitlines()[0] if str(err) else type(err).__name__})"
-        ) from err
+        raise UsageError(f"--weights {weights}: {hint} ({first_line(err)})") from err

@@ -86,16 +86,20 @@ def test_a_reject_without_a_hot_region_still_shows_its_hottest() -> None:
     warm = Box(30, 30, 50, 40)
     map_ = flat((warm, 4), (Box(80, 80, 85, 85), 2))
     assert cam.defects(map_, CALIBRATION) == ()
-    found = cam.hottest(map_, CALIBRATION)
-    assert found is not None
-    assert found.box == warm
-    assert cam.hottest(flat(), CALIBRATION) is None
+    (found,) = cam.hottest(map_, CALIBRATION)
+    assert (found.box, found.peak) == (warm, 4)
+    (found,) = cam.hottest(map_ - 10, CALIBRATION)  # colder than every good part: still, where it is warmest
+    assert (found.box, found.peak) == (warm, -6)
+    assert cam.hottest(flat(), CALIBRATION) == ()
 
 
 def test_one_enclosing_box() -> None:
-    found = cam.enclose(cam.defects(flat((Box(80, 60, 90, 70), 9), (Box(10, 20, 40, 50), 9)), CALIBRATION))
-    assert [defect.box for defect in found] == [Box(10, 20, 90, 70)] and found[0].contribution == pytest.approx(1)
-    assert cam.enclose(()) == ()
+    map_ = flat((Box(80, 60, 90, 70), 9), (Box(10, 20, 40, 50), 9), (Box(95, 80, 105, 90), 5))
+    several = cam.defects(map_, CALIBRATION)
+    (found,) = cam.enclose(several, map_, CALIBRATION)
+    assert found.box == Box(10, 20, 90, 70)
+    assert found.contribution == pytest.approx(1000 * 8 / (1000 * 8 + 100 * 4))
+    assert cam.enclose((), map_, CALIBRATION) == () and cam.enclose(several[:1], map_, CALIBRATION) == several[:1]
 
 
 @given(seed=seeds)

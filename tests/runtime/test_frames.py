@@ -17,17 +17,43 @@ def encoded(suffix: str, image: np.typing.NDArray[Any] = PICTURE) -> bytes:
     return cv2.imencode(suffix, image)[1].tobytes()
 
 
-def names(found: list[frames.FrameFile]) -> list[str]:
-    return [file.source for file in found]
+def names(found: frames.Found) -> list[str]:
+    return [file.source for file in found.files]
 
 
-def test_folders_are_searched_in_name_order_without_hidden_files_other_files_and_the_output(tmp_path: Path) -> None:
-    write_frames(
-        tmp_path,
-        dict.fromkeys(("b.png", "a/2.jpg", "a/1.bmp", ".hidden.png", ".cache/x.png", "out/overlay/b.png"), PICTURE),
-    )
+def test_folders_are_searched_in_name_order_without_hidden_files_other_files_and_outputs(tmp_path: Path) -> None:
+    wanted = ["b.png", "a/2.jpg", "a/1.bmp"]
+    write_frames(tmp_path, dict.fromkeys([*wanted, ".hidden.png", ".cache/x.png", "out/overlay/b.png"], PICTURE))
+    (tmp_path / "out" / "ledger.sqlite").touch()
     (tmp_path / "notes.txt").write_text("no frame")
-    assert names(frames.find([str(tmp_path)], exclude=tmp_path / "out")) == ["b.png", "a/1.bmp", "a/2.jpg"]
+    assert names(frames.find([str(tmp_path)])) == ["b.png", "a/1.bmp", "a/2.jpg"]
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    write_frames(tmp_path, {"real/1.png": PICTURE, "cam/2.png": PICTURE})
+    (tmp_path / "cam" / "more").symlink_to(tmp_path / "real")
+    (tmp_path / "cam" / "loop").symlink_to(tmp_path / "cam")
+    assert names(frames.find([str(tmp_path / "cam")])) == ["2.png", "more/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("a.png\n".encode("utf-16"), "is no list of frames in UTF-8"),
+        (b"Read me first.\n", "none of these exists .first: Read me first"),
+        (b"x" * 300, "none of these exists"),
+    ],
+)
+def test_a_text_file_that_is_no_list_is_refused(data: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(data)
+    with pytest.raises(UsageError, match=says):
+        frames.find([str(tmp_path / "list.txt")])
+
+
+def test_a_list_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    write_frames(tmp_path, {"1.png": PICTURE})
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + f"{tmp_path / '1.png'}\r\n".encode())
+    assert names(frames.find([str(tmp_path / "list.txt")])) == ["1.png"]
 
 
 def test_names_are_relative_to_what_holds_all_inputs_and_unique(tmp_path: Path) -> None:
@@ -124,6 +150,6 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 def test_names_that_are_no_text_are_read_and_shown(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xfcller.png"))
     path.write_bytes(encoded(".png"))
-    (file,) = frames.find([str(tmp_path)])
+    (file,) = frames.find([str(tmp_path)]).files
     assert file.source == "m\\xfcller.png"
     assert np.array_equal(frames.read(file).image, PICTURE)

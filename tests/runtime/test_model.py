@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.external_data_helper
 import pytest
 
 from edge_runtime import cam
@@ -32,6 +33,22 @@ def changed(change: str) -> bytes:
             del proto.graph.output[1]
         case "other input size":
             proto.metadata_props[0].value = tiny.manifest(input_hw=(64, 64)).model_dump_json()
+        case "external weights":
+            kernel = next(w for w in proto.graph.initializer if w.name == "kernel")
+            onnx.external_data_helper.set_external_data(kernel, "weights.bin")
+            kernel.ClearField("raw_data")
+        case "external constant":
+            tensor = onnx.numpy_helper.from_array(np.ones(1, np.float32), "value")
+            proto.graph.node.append(onnx.helper.make_node("Constant", [], ["value"], value=tensor))
+            onnx.external_data_helper.set_external_data(proto.graph.node[-1].attribute[0].t, "/etc/passwd")
+        case "foreign operator":
+            proto.graph.node.append(onnx.helper.make_node("Gelu", ["float"], ["unused"], domain="com.microsoft"))
+        case "foreign opset":
+            proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+        case "own function":
+            proto.functions.append(onnx.helper.make_function("", "Mine", ["x"], ["y"], [], proto.opset_import))
+        case "contradiction":
+            proto.metadata_props[0].value = tiny.manifest(explanation="approximate").model_dump_json()
         case "NaN in the head":
             nan = np.array([[np.nan], [0], [0]], np.float32)
             next(w for w in proto.graph.initializer if w.name == "dense_weights.").CopyFrom(
@@ -50,6 +67,12 @@ def changed(change: str) -> bytes:
         ("missing output", "lacks the outputs block5_conv3"),
         ("other input size", "expected one `image`"),
         ("NaN in the head", "finite"),
+        ("external weights", "reads weights from another file"),
+        ("external constant", "reads weights from another file"),
+        ("foreign operator", "domain 'com.microsoft'"),
+        ("foreign opset", "domain 'com.microsoft'"),
+        ("own function", "operators of its own"),
+        ("contradiction", "only the exact wiring"),
     ],
 )
 def test_a_file_that_breaks_the_contract_is_refused_with_what_is_wrong(change: str, says: str, tmp_path: Path) -> None:
@@ -58,6 +81,13 @@ def test_a_file_that_breaks_the_contract_is_refused_with_what_is_wrong(change: s
     with pytest.raises(ModelError, match=says) as caught:
         Model.load(path)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_cut_off_anywhere_is_refused() -> None:
+    whole = tiny.model()
+    for keep in range(0, len(whole) - 1, max(1, len(whole) // 97)):
+        with pytest.raises(ModelError):
+            Model.from_bytes(whole[:keep])
 
 
 def test_the_hash_is_that_of_the_file(tiny_model: Path) -> None:

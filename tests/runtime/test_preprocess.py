@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,13 @@ def test_a_thin_line_dims_but_does_not_vanish_when_shrunk() -> None:
     image[:, 487] = 255
     column = prepare(image, (64, 96))[:, :, 0].max(axis=0)
     assert column.argmax() == 48 and 20 <= column.max() <= 30
+
+
+@pytest.mark.parametrize("x", range(1000, 1040))
+def test_nor_where_the_other_side_grows(x: int) -> None:
+    strip = np.zeros((50, 4096, 3), np.uint8)
+    strip[:, x] = 255
+    assert prepare(strip, (64, 224)).max() >= 10
 
 
 @given(height=st.integers(1, 300), width=st.integers(1, 300))

@@ -18,6 +18,11 @@ def test_the_threshold_lies_in_the_middle_of_the_gap() -> None:
     assert decision_threshold(margins, labels) == pytest.approx(score(0.5))
 
 
+def test_margins_far_from_zero_are_told_apart() -> None:
+    margins, labels = np.array([18, 19, 20, 30, 31, 32], np.float32), np.array([0, 0, 0, 1, 1, 1])
+    assert score(20) < decision_threshold(margins, labels) < score(30)
+
+
 def test_the_threshold_weighs_both_classes_the_same() -> None:
     """Nine good frames and one anomaly: passing everything would be 90 % right."""
     margins = np.array([-4, -4, -3, -3, -2, -2, -1, -1, 3, 2], np.float32)

@@ -69,7 +69,7 @@ def _damage(scene: Scene, picture: Array, rng: Rng) -> tuple[Defect, ...]:
     shaded = scene.shaded.copy()
     defects: list[Defect] = []
     places: list[float] = []
-    strength = rng.uniform(0.55, 1.25)
+    strength = rng.uniform(0.8, 1.7)
     for _ in range(ATTEMPTS):
         kind = draw_kind(rng, scene.strip)
         theta = _place(rng, scene, kind)
@@ -88,7 +88,7 @@ def _damage(scene: Scene, picture: Array, rng: Rng) -> tuple[Defect, ...]:
         picture[roi] = after
         defects.append(defect)
         places.append(theta)
-        strength = rng.uniform(0.55, 1.25)
+        strength = rng.uniform(0.8, 1.7)
         if len(defects) == wanted:
             break
     if not defects:

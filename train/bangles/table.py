@@ -57,7 +57,7 @@ BELTS = [linear(*rgb) for rgb in ((48, 96, 76), (50, 78, 116), (66, 68, 70), (19
 def draw_table(rng: Rng) -> Table:
     """One table of any kind, dusty."""
     kinds: list[Callable[[Rng], tuple[Array, Array, Array]]] = [_mat, _paper, _foam, _brushed, _cloth, _belt]
-    colour, tone, bump = kinds[rng.choice(len(kinds), p=[0.34, 0.14, 0.13, 0.13, 0.14, 0.12])](rng)
+    colour, tone, bump = kinds[rng.choice(len(kinds), p=[0.36, 0.18, 0.04, 0.12, 0.16, 0.14])](rng)
     blotch = cloud(rng, SHAPE, rng.uniform(90, 260)) * np.float32(rng.uniform(0.01, 0.05))
     bright = linear(205, 200, 192) if colour.mean() < 0.35 or rng.random() < 0.3 else linear(60, 56, 52)
     return Table(colour, np.maximum(1 + tone + blotch, 0.1), bump, _dust(rng), bright)
@@ -134,15 +134,15 @@ def _belt(rng: Rng) -> tuple[Array, Array, Array]:
 def _dust(rng: Rng) -> Array:
     """Cover of specks and lint."""
     cover = np.zeros(SHAPE, np.uint8)
-    for _ in range(rng.poisson(9)):
+    for _ in range(rng.poisson(5)):
         centre = (int(rng.integers(WIDTH * 16)), int(rng.integers(HEIGHT * 16)))
         axes = (int(rng.uniform(8, 34)), int(rng.uniform(8, 26)))
-        turn, opacity = rng.uniform(0, 180), int(rng.integers(60, 220))
+        turn, opacity = rng.uniform(0, 180), int(rng.integers(50, 170))
         cv2.ellipse(cover, centre, axes, turn, 0, 360, opacity, -1, cv2.LINE_AA, 4)
-    for _ in range(rng.poisson(1.2)):
+    for _ in range(rng.poisson(0.35)):
         start, heading = rng.uniform((0, 0), (WIDTH, HEIGHT)), rng.uniform(0, 2 * np.pi)
         bends = heading + np.cumsum(rng.normal(rng.normal(0, 0.05), 0.18, int(rng.integers(10, 40))))
         path = start + 2.2 * np.cumsum(np.stack([np.cos(bends), np.sin(bends)], axis=1), axis=0)
         fixed = np.round(path * 16).astype(np.int32)
-        cv2.polylines(cover, [fixed], False, int(rng.integers(60, 170)), 1, cv2.LINE_AA, 4)
+        cv2.polylines(cover, [fixed], False, int(rng.integers(50, 120)), 1, cv2.LINE_AA, 4)
     return cv2.GaussianBlur(cover, (0, 0), 0.7).astype(np.float32) / 255

@@ -1,0 +1,103 @@
+"""What must be known of an ONNX file before it is run: that it is complete in itself and uses standard operators only.
+
+A few fields of the protobuf are walked by number (onnx.proto3); the line does not need the onnx package for that.
+"""
+
+from collections.abc import Iterator
+
+from edge_runtime.errors import ModelError
+
+STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
+
+# Message fields by number, from onnx.proto3.
+_MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 7, 8, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_NODE_ATTRIBUTE, _NODE_DOMAIN = 5, 7
+_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+_OPSET_DOMAIN = 1
+_MAX_DEPTH = 16
+
+
+def check(data: bytes) -> None:
+    """Raises ModelError for a file that is no ONNX, reads weights from elsewhere, or brings operators of its own."""
+    try:
+        for number, value in _fields(memoryview(data)):
+            if number == _MODEL_FUNCTION:
+                raise ModelError("it defines operators of its own; only standard ones are run")
+            if number == _MODEL_OPSET:
+                for inner, domain in _fields(value):
+                    if inner == _OPSET_DOMAIN:
+                        _check_domain(domain)
+            if number == _MODEL_GRAPH:
+                _check_graph(value, 0)
+    except (IndexError, ValueError):
+        raise ModelError("is no ONNX model: it can't be parsed to its end") from None
+
+
+def _check_graph(graph: memoryview, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise ModelError("its graphs are nested too deeply")
+    for number, value in _fields(graph):
+        if number == _GRAPH_INITIALIZER:
+            _check_tensor(value)
+        elif number == _GRAPH_NODE:
+            for inner, part in _fields(value):
+                if inner == _NODE_DOMAIN:
+                    _check_domain(part)
+                elif inner == _NODE_ATTRIBUTE:
+                    _check_attribute(part, depth)
+
+
+def _check_attribute(attribute: memoryview, depth: int) -> None:
+    for number, value in _fields(attribute):
+        if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+            _check_tensor(value)
+        elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+            _check_graph(value, depth + 1)
+
+
+def _check_tensor(tensor: memoryview) -> None:
+    for number, value in _fields(tensor):
+        if number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and bytes(value) != b"\0"):
+            raise ModelError("it reads weights from another file; a model must be one file")
+
+
+def _check_domain(domain: memoryview) -> None:
+    name = bytes(domain).decode("utf-8", "replace")
+    if name not in STANDARD_DOMAINS:
+        raise ModelError(f"it uses operators of the domain {name[:40]!r}; only standard ones are run")
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(field number, value) of a protobuf message; a varint's value is its bytes. Raises ValueError or IndexError."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        start, kind = at, key & 7
+        if kind == 0:
+            _, at = _varint(message, at)
+        elif kind == 1:
+            at += 8
+        elif kind == 2:
+            size, start = _varint(message, at)
+            at = start + size
+        elif kind == 5:
+            at += 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at > len(message):
+            raise ValueError("cut off")
+        yield key >> 3, message[start:at]
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """(value, position behind it)."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise ValueError("varint too long")
