@@ -4,6 +4,7 @@ FRAMES holds good/, anomaly/ and truth.json, as python -m train.bangles writes t
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,11 @@ import typer
 from sklearn.metrics import roc_auc_score
 
 from edge_runtime import cam, frames
-from edge_runtime.errors import UsageError, run_command
+from edge_runtime.errors import FrameError, UsageError, run_command
 from edge_runtime.inspector import Inspector, Judgement
 from edge_runtime.model import Model
-from edge_runtime.preprocess import to_frame
-from edge_runtime.results import Box, Inspection, Verdict
+from edge_runtime.preprocess import prepare
+from edge_runtime.results import Array, Box, Defect, Frame, Inspection, Verdict
 
 Rectangle = Sequence[float]
 """x0, y0, x1, y1 in frame pixels, half-open."""
@@ -26,16 +27,20 @@ Rectangle = Sequence[float]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One judged frame. truth: its defects' boxes, none for a good frame. all_boxes: drawn as if it were a reject."""
+    """One judged frame. truth: its defects' boxes, none for a good frame. coarse, fine: its maps at input size, whatever
+    the verdict; coarse_boxes, all_boxes: input pixels, what each of them would draw in a reject."""
 
     inspection: Inspection
-    judgement: Judgement
     truth: tuple[Rectangle, ...]
-    all_boxes: tuple[Box, ...]
+    judgement: Judgement
+    coarse: Array
+    fine: Array
+    coarse_boxes: tuple[Defect, ...]
+    all_boxes: tuple[Defect, ...]
 
 
 def judge(folder: Path, inspector: Inspector) -> list[Case]:
-    """Raises UsageError where truth.json is missing or a defective frame is not in it."""
+    """Raises UsageError where truth.json is missing or a defective frame is not in it, or a frame can't be judged."""
     try:
         truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     except OSError as err:
@@ -45,16 +50,26 @@ def judge(folder: Path, inspector: Inspector) -> list[Case]:
     cases = []
     for name in ("good", "anomaly"):
         for file in frames.find([str(folder / name)]).files:
-            inspection, judgement = inspector.inspect(frames.read(file))
-            cases.append(
-                Case(
-                    inspection,
-                    judgement,
-                    _truth(truth, folder.name, f"{name}/{file.source}") if name == "anomaly" else (),
-                    _boxes(inspection, judgement, inspector),
-                )
-            )
+            try:
+                frame = frames.read(file)
+                boxes = _truth(truth, folder.name, f"{name}/{file.source}") if name == "anomaly" else ()
+                cases.append(_case(frame, boxes, inspector))
+            except FrameError as err:
+                raise UsageError(f"{file.path} {err}") from None
     return cases
+
+
+def _case(frame: Frame, truth: tuple[Rectangle, ...], inspector: Inspector) -> Case:
+    model = inspector.model
+    inspection, judgement = inspector.inspect(frame)
+    (prediction,) = model.predict(prepare(frame.image, model.input_hw)[np.newaxis], -math.inf)
+    fine = prediction.fine
+    assert fine is not None
+    maps = cam.upsample(judgement.maps.coarse, model.input_hw), cam.upsample(cam.smooth(fine.cam), model.input_hw)
+    scales = model.manifest.calibration
+    return Case(
+        inspection, truth, judgement, *maps, cam.defects(maps[0], scales.coarse), cam.defects(maps[1], scales.fine)
+    )
 
 
 def _truth(truth: dict[str, dict[str, list[Rectangle]]], folder: str, name: str) -> tuple[Rectangle, ...]:
@@ -64,34 +79,29 @@ def _truth(truth: dict[str, dict[str, list[Rectangle]]], folder: str, name: str)
     return tuple(entry["boxes_xyxy"])
 
 
-def _boxes(inspection: Inspection, judgement: Judgement, inspector: Inspector) -> tuple[Box, ...]:
-    model = inspector.model
-    found = cam.defects(cam.upsample(judgement.cam, model.input_hw), model.manifest.calibration)
-    assert inspection.size_wh is not None
-    return tuple(to_frame(defect.box, model.input_hw, inspection.size_wh) for defect in found)
-
-
 def measure(cases: list[Case], input_hw: tuple[int, int]) -> dict[str, float | int]:
+    """Shares are of the defective frames, localisation too: an escape counts as a miss. `coarse_`: of the CAM alone."""
     good = [case for case in cases if not case.truth]
     bad = [case for case in cases if case.truth]
     labels = [0] * len(good) + [1] * len(bad)
     margins = [case.judgement.margin for case in good + bad]
-    escapes = sum(case.inspection.verdict is Verdict.GOOD for case in bad)
-    false_rejects = sum(case.inspection.verdict is Verdict.ANOMALY for case in good)
+    residuals = [case.inspection.residual for case in cases if case.inspection.residual is not None]
     return {
         "good": len(good),
         "anomaly": len(bad),
         "image_auroc": float(roc_auc_score(labels, margins)),
-        "escapes": escapes,
-        "false_rejects": false_rejects,
-        "peak_on_defect": _share(_hit(_peak(case, input_hw), case, input_hw) for case in bad),
-        "centre_of_mass_on_defect": _share(_hit(_centre_of_mass(case, input_hw), case, input_hw) for case in bad),
+        "escapes": sum(case.inspection.verdict is Verdict.GOOD for case in bad),
+        "false_rejects": sum(case.inspection.verdict is Verdict.ANOMALY for case in good),
+        "peak_on_defect": _share(_hit(_peak(case.fine), case, input_hw) for case in bad),
+        "coarse_peak_on_defect": _share(_hit(_peak(case.coarse), case, input_hw) for case in bad),
+        "coarse_centre_of_mass_on_defect": _share(_hit(_centre_of_mass(case.coarse), case, input_hw) for case in bad),
         "frame_centre_on_defect": _share(_hit((0.5, 0.5), case, input_hw) for case in bad),
-        "false_boxes_per_good_frame": sum(len(case.all_boxes) for case in good) / max(1, len(good)),
-        "drawn_boxes_per_good_frame": sum(len(case.inspection.defects) for case in good) / max(1, len(good)),
         "box_iou_0.3": _share(_best_iou(case) >= 0.3 for case in bad),
         "box_iou_0.5": _share(_best_iou(case) >= 0.5 for case in bad),
-        "largest_residual": max((case.inspection.residual or 0.0) for case in cases),
+        "boxes_drawn_per_good_frame": sum(len(case.inspection.defects) for case in good) / len(good),
+        "boxes_per_good_frame_whatever_the_verdict": sum(len(case.all_boxes) for case in good) / len(good),
+        "coarse_boxes_per_good_frame_whatever_the_verdict": sum(len(case.coarse_boxes) for case in good) / len(good),
+        "largest_residual": max(residuals, default=math.nan),
     }
 
 
@@ -99,21 +109,20 @@ def _share(hits: Iterable[bool]) -> float:
     return float(np.mean(list(hits)))
 
 
-def _peak(case: Case, input_hw: tuple[int, int]) -> tuple[float, float]:
-    """(x, y) of the hottest point, as shares of the frame's sides."""
-    fine = cam.upsample(case.judgement.cam, input_hw)
-    y, x = np.unravel_index(int(fine.argmax()), fine.shape)
-    return (float(x) + 0.5) / fine.shape[1], (float(y) + 0.5) / fine.shape[0]
+def _peak(map_: Array) -> tuple[float, float]:
+    """(x, y) of the hottest point of a map, as shares of the frame's sides."""
+    y, x = np.unravel_index(int(map_.argmax()), map_.shape)
+    return (float(x) + 0.5) / map_.shape[1], (float(y) + 0.5) / map_.shape[0]
 
 
-def _centre_of_mass(case: Case, input_hw: tuple[int, int]) -> tuple[float, float]:
-    """(x, y) of the centre of what is above half of the frame's greatest evidence."""
-    fine = cam.upsample(case.judgement.cam, input_hw)
-    evidence = fine - np.median(fine)
+def _centre_of_mass(map_: Array) -> tuple[float, float]:
+    """(x, y) of the centre of what is above half of the map's greatest evidence."""
+    evidence = map_ - np.median(map_)
     weight = np.where(evidence >= evidence.max() / 2, evidence, 0)
-    ys, xs = np.mgrid[: fine.shape[0], : fine.shape[1]] + 0.5
-    return float((xs * weight).sum() / weight.sum() / fine.shape[1]), float(
-        (ys * weight).sum() / weight.sum() / fine.shape[0]
+    ys, xs = np.mgrid[: map_.shape[0], : map_.shape[1]] + 0.5
+    return (
+        float((xs * weight).sum() / weight.sum() / map_.shape[1]),
+        float((ys * weight).sum() / weight.sum() / map_.shape[0]),
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge_runtime.manifest import Calibration
+from edge_runtime.manifest import HeatScale
 from edge_runtime.results import Array, Box, Defect
 
 
@@ -49,41 +49,46 @@ def residual(cam: Array, head: Head, margin: float) -> float:
     return abs(float(cam.mean(dtype=np.float64)) + head.offset - margin)
 
 
+def smooth(fine: Array) -> Array:
+    """Even out a fine map over its neighbouring cells (Gaussian, sigma one cell): pieces of one defect join."""
+    return np.asarray(cv2.GaussianBlur(fine, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
 def upsample(cam: Array, size_hw: tuple[int, int]) -> Array:
     """(h, w) float32 -> size_hw, bilinear between cell centres. Keeps the mean where size_hw is a multiple of (h, w)."""
     return np.asarray(cv2.resize(cam, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def heat(cam: Array, calibration: Calibration) -> Array:
+def heat(cam: Array, scale: HeatScale) -> Array:
     """CAM in logits -> heat in [0, 1] on the absolute scale fixed at calibration; the same for every frame."""
-    span = calibration.heat_hot - calibration.heat_cold
-    return np.asarray(np.clip((cam - calibration.heat_cold) / span, 0, 1), np.float32)
+    span = scale.hot - scale.cold
+    return np.asarray(np.clip((cam - scale.cold) / span, 0, 1), np.float32)
 
 
-def defects(cam: Array, calibration: Calibration) -> tuple[Defect, ...]:
+def defects(cam: Array, scale: HeatScale) -> tuple[Defect, ...]:
     """Regions that are hotter than good parts get, strongest contribution first.
 
     cam: (h, w) float32 in logits, at input size. A region is a connected piece of at least
     `min_box_area` pixels above the box threshold; its box holds what is also above half of its own peak,
     so that a strong defect does not grow a wide margin. Contribution: share of the frame's evidence
-    (what exceeds heat_cold) that lies inside the box.
+    (what exceeds cold) that lies inside the box.
     """
-    evidence = np.maximum(cam - np.float32(calibration.heat_cold), 0)
-    level = calibration.box_heat * (calibration.heat_hot - calibration.heat_cold)
+    evidence = np.maximum(cam - np.float32(scale.cold), 0)
+    level = np.float32(scale.box_level - scale.cold)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((evidence >= level).astype(np.uint8), connectivity=8)
-    kept = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] >= calibration.min_box_area]
+    kept = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] >= scale.min_box_area]
     pieces = [np.where(labels == label, evidence, 0) for label in kept]
-    found = [_defect(piece, evidence, float(piece.max()) + calibration.heat_cold) for piece in pieces]
+    found = [_defect(piece, evidence, float(piece.max()) + scale.cold) for piece in pieces]
     return tuple(sorted(found, key=lambda defect: (-defect.contribution, defect.box.y0, defect.box.x0)))
 
 
-def hottest(cam: Array, calibration: Calibration) -> tuple[Defect, ...]:
+def hottest(cam: Array, scale: HeatScale) -> tuple[Defect, ...]:
     """The one region around the peak, for a reject in which no region passes the box threshold by itself.
 
-    cam: as for `defects`. Where the whole frame is colder than heat_cold, evidence is what exceeds the frame's own
+    cam: as for `defects`. Where the whole frame is colder than cold, evidence is what exceeds the frame's own
     median. None for a map that is the same everywhere.
     """
-    evidence = np.maximum(cam - np.float32(calibration.heat_cold), 0)
+    evidence = np.maximum(cam - np.float32(scale.cold), 0)
     if not evidence.any():
         evidence = np.maximum(cam - np.median(cam), 0)
     if not evidence.any():
@@ -105,11 +110,11 @@ def _share(box: Box, evidence: Array) -> float:
     return float(inside / evidence.sum(dtype=np.float64))
 
 
-def enclose(found: tuple[Defect, ...], cam: Array, calibration: Calibration) -> tuple[Defect, ...]:
+def enclose(found: tuple[Defect, ...], cam: Array, scale: HeatScale) -> tuple[Defect, ...]:
     """All defects as the one box around them; none, or one, stay as they are. cam: as for `defects`."""
     if len(found) < 2:
         return found
     boxes = [defect.box for defect in found]
     box = Box(min(b.x0 for b in boxes), min(b.y0 for b in boxes), max(b.x1 for b in boxes), max(b.y1 for b in boxes))
-    evidence = np.maximum(cam - np.float32(calibration.heat_cold), 0)
+    evidence = np.maximum(cam - np.float32(scale.cold), 0)
     return (Defect(box, _share(box, evidence), max(defect.peak for defect in found)),)

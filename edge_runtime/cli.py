@@ -18,6 +18,7 @@ from edge_runtime.errors import OutputError, UsageError, run_command
 
 if TYPE_CHECKING:
     from edge_runtime.frames import Found
+    from edge_runtime.manifest import HeatScale
     from edge_runtime.pipeline import Outcome
 
 
@@ -214,8 +215,9 @@ def info(
         "network": f"{manifest.backbone}, width {manifest.width:g}, wiring {manifest.wiring}: the heatmap is {manifest.explanation}",
         "input": f"{manifest.input_hw[1]} x {manifest.input_hw[0]} pixels (width x height), {manifest.resize}",
         "threshold": f"score {calibration.threshold:.4f}",
-        "heat": f"{calibration.heat_cold:.3f} (cold) to {calibration.heat_hot:.3f} (hot) logits; boxes from heat {calibration.box_heat:.2f}",
-        "calibrated on": f"{calibration.good} good + {calibration.anomaly} anomaly frames; {calibration.false_boxes:.3f} boxes per good frame",
+        "coarse map": _scale(calibration.coarse),
+        "fine map": f"{_scale(calibration.fine)}, at {manifest.fine_layer}",
+        "calibrated on": f"{calibration.good} good + {calibration.anomaly} anomaly frames",
         "trained on": f"{training.train_counts[0]} good + {training.train_counts[1]} anomaly frames, weights {training.weights}, seed {training.seed}, epoch {training.best_epoch} of {training.epochs}",
         "data": f"sha256 {training.data_sha256}",
         "validation": f"AUROC {training.validation_auroc:.4f}",
@@ -223,6 +225,13 @@ def info(
         "golden frames": str(len(manifest.golden)),
     }.items():
         print(f"{name:14} {value}")
+
+
+def _scale(scale: "HeatScale") -> str:
+    return (
+        f"heat 0 at {scale.cold:.2f}, 1 at {scale.hot:.2f} logits; boxes from {scale.box_level:.2f}, "
+        f"{scale.false_boxes:.3f} per good frame"
+    )
 
 
 @app.command()

@@ -42,7 +42,9 @@ def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
         raise ModelError("a golden frame has another size than the network's input; export the file again")
     (prediction,) = model.predict(image[np.newaxis])
     map_ = cam.class_activation_map(prediction.activations, model.head)
-    found = [defect.box for defect in cam.defects(cam.upsample(map_, model.input_hw), model.manifest.calibration)]
+    found = [
+        defect.box for defect in cam.defects(cam.upsample(map_, model.input_hw), model.manifest.calibration.coarse)
+    ]
     return (
         _relative(prediction.logits, np.array(golden.logits, np.float32)),
         _relative(map_, expected_cam),

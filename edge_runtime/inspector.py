@@ -3,14 +3,16 @@
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from edge_runtime import cam
 from edge_runtime.errors import FrameError
+from edge_runtime.manifest import HeatScale
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare, to_frame
-from edge_runtime.results import Array, Defect, Frame, Inspection, Prediction, Verdict
+from edge_runtime.results import Array, Defect, Frame, Inspection, Maps, Prediction, Verdict
 
 RESIDUAL_TOLERANCE = 1e-3
 """Logits per logit of margin (at least one): what float32 sums may differ by, far below what any eye could see."""
@@ -18,13 +20,13 @@ RESIDUAL_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A prediction, explained. cam: (h/16, w/16) float32 in logits; defects: boxes in input pixels."""
+    """A prediction, explained. defects: boxes in input pixels."""
 
     verdict: Verdict
     score: float
     margin: float
     residual: float | None
-    cam: Array
+    maps: Maps
     defects: tuple[Defect, ...]
 
 
@@ -42,7 +44,7 @@ class Inspector:
         started = time.perf_counter()
         image = prepare(frame.image, self.model.input_hw)
         prepared = time.perf_counter()
-        (prediction,) = self.model.predict(image[np.newaxis])
+        (prediction,) = self.model.predict(image[np.newaxis], self._explain_from)
         inferred = time.perf_counter()
         judgement = self.judge(prediction)
         inspection = Inspection(
@@ -75,28 +77,54 @@ class Inspector:
     def _threshold(self) -> float:
         return self.model.manifest.calibration.threshold if self.threshold is None else self.threshold
 
-    def judge(self, prediction: Prediction) -> Judgement:
-        """Verdict and explanation. Only a reject has boxes, and it has at least one unless its map is flat.
+    @property
+    def _explain_from(self) -> float:
+        """The threshold as a margin, a hair lower: what rounding makes a reject must not lack its fine map."""
+        odds = self._threshold / (1 - self._threshold) if self._threshold < 1 else math.inf
+        return math.log(odds) - 1e-3 if odds > 0 else -math.inf
 
-        Raises FrameError where the answer can't be trusted.
+    def judge(self, prediction: Prediction) -> Judgement:
+        """Verdict and explanation.
+
+        Only a reject has boxes, and it has at least one unless its maps are flat. Raises FrameError where the answer
+        can't be trusted.
         """
-        calibration = self.model.manifest.calibration
         margin = float(prediction.logits[1]) - float(prediction.logits[0])
         coarse = cam.class_activation_map(prediction.activations, self.model.head)
+        exact = self.model.manifest.explanation == "exact"
+        residual = self._residual(coarse, 0.0, margin) if exact else None
         if not (math.isfinite(margin) and np.isfinite(coarse).all()):
             raise FrameError("gets no finite answer from the model; export the model again")
-        rest = None
-        if self.model.manifest.explanation == "exact":
-            rest = cam.residual(coarse, self.model.head, margin)
-            if rest > RESIDUAL_TOLERANCE * max(1.0, abs(margin)):
-                raise FrameError(
-                    f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
-                )
         score = 1 / (1 + math.exp(-max(-700.0, min(700.0, margin))))
-        anomaly = score >= self._threshold
-        found: tuple[Defect, ...] = ()
-        if anomaly:
-            heat = cam.upsample(coarse, self.model.input_hw)
-            found = cam.defects(heat, calibration) or cam.hottest(heat, calibration)
-            found = cam.enclose(found, heat, calibration) if self.single_box else found
-        return Judgement(Verdict.ANOMALY if anomaly else Verdict.GOOD, score, margin, rest, coarse, found)
+        if score < self._threshold:
+            return Judgement(Verdict.GOOD, score, margin, residual, Maps(coarse), ())
+        fine = prediction.fine
+        if fine is not None:
+            self._residual(fine.cam, fine.bias, margin)
+        maps = Maps(coarse, None if fine is None else cam.smooth(fine.cam))
+        return Judgement(Verdict.ANOMALY, score, margin, residual, maps, self._defects(maps))
+
+    def _residual(self, map_: Array, bias: float, margin: float) -> float:
+        """How far a map is from adding up to the margin, in logits. Raises FrameError beyond the tolerance."""
+        rest = cam.residual(map_, self.model.head, margin - bias)
+        if rest > RESIDUAL_TOLERANCE * max(1.0, abs(margin)):
+            raise FrameError(
+                f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
+            )
+        return rest
+
+    def _defects(self, maps: Maps) -> tuple[Defect, ...]:
+        """Boxes from the fine map; where it has none, from the coarse one; and else around the hottest place."""
+        scales, size = self.model.manifest.calibration, self.model.input_hw
+        sources: list[tuple[Literal["fine", "coarse"], Array, HeatScale]] = [
+            ("coarse", cam.upsample(maps.coarse, size), scales.coarse)
+        ]
+        if maps.fine is not None:
+            sources.insert(0, ("fine", cam.upsample(maps.fine, size), scales.fine))
+        for find in (cam.defects, cam.hottest):
+            for name, map_, scale in sources:
+                found = find(map_, scale)
+                if found:
+                    found = cam.enclose(found, map_, scale) if self.single_box else found
+                    return tuple(replace(defect, map=name) for defect in found)
+        return ()

@@ -42,6 +42,7 @@ def to_row(inspection: Inspection, model_sha256: str) -> Row:
                 "box_xyxy": list(asdict(defect.box).values()),
                 "contribution": round(defect.contribution, 4),
                 "peak": round(defect.peak, 4),
+                "map": defect.map,
             }
             for defect in inspection.defects
         ],

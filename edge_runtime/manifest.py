@@ -17,29 +17,44 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Calibration(_Frozen):
-    """Levels fitted on validation frames, on the outputs of the very network in the file.
+class HeatScale(_Frozen):
+    """The absolute scale of a map, fitted on validation frames.
 
-    threshold: score in (0, 1) from which on a frame is an anomaly. heat_cold, heat_hot: CAM values in
-    logits that show as heat 0 (as warm as half of the good frames ever get) and 1 (the peak of a typical anomaly).
-    box_heat: heat in (0, 1] from which on a region becomes a box. min_box_area: input pixels.
-    false_boxes: boxes per good frame at box_heat, whatever the verdict. good, anomaly: frames it all rests on.
+    cold, hot: values in logits that show as heat 0 (as warm as half of the good frames ever get) and 1 (the peak of a
+    typical anomaly). box_heat: heat in (0, 1] from which on a region becomes a box. min_box_area: input pixels.
+    false_boxes: boxes per good frame at box_heat, whatever the verdict.
     """
 
-    threshold: Annotated[float, Field(gt=0, lt=1)]
-    heat_cold: Finite
-    heat_hot: Finite
+    cold: Finite
+    hot: Finite
     box_heat: Annotated[float, Field(gt=0, le=1)]
     min_box_area: Count
     false_boxes: Finite
-    good: Count
-    anomaly: Count
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Calibration":
-        if not self.heat_cold < self.heat_hot:
-            raise ValueError("heat_cold must lie below heat_hot")
+    def _ordered(self) -> "HeatScale":
+        if not self.cold < self.hot:
+            raise ValueError("cold must lie below hot")
         return self
+
+    @property
+    def box_level(self) -> float:
+        """The value in logits from which on a region becomes a box."""
+        return self.cold + self.box_heat * (self.hot - self.cold)
+
+
+class Calibration(_Frozen):
+    """Levels fitted on validation frames, on the outputs of the very network in the file.
+
+    threshold: score in (0, 1) from which on a frame is an anomaly. coarse, fine: the scales of the CAM and of the fine
+    map. good, anomaly: frames it all rests on.
+    """
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    coarse: HeatScale
+    fine: HeatScale
+    good: Count
+    anomaly: Count
 
 
 class Training(_Frozen):
@@ -92,6 +107,7 @@ class Manifest(_Frozen):
     width: Finite
     wiring: Literal["exact", "full"]
     explanation: Literal["exact", "approximate"]
+    fine_layer: str
     calibration: Calibration
     training: Training
     parity: Parity

@@ -1,6 +1,7 @@
 """One ONNX file, checked and ready to run. The only importer of onnxruntime."""
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,10 @@ from edge_runtime import onnx_file
 from edge_runtime.cam import Head
 from edge_runtime.errors import ModelError, first_line
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
-from edge_runtime.results import Array, Image, Prediction
+from edge_runtime.results import Array, Fine, Image, Prediction
 
 HEAD_OUTPUTS = ("dense_weights", "dense_bias", "output_weights", "output_bias")
-PER_FRAME_OUTPUTS = ("logits", "block5_conv3")
+PER_FRAME_OUTPUTS = ("logits", "block5_conv3", "fine_cam", "fine_bias")
 MAX_BYTES = 1024**3
 
 
@@ -70,10 +71,20 @@ class Model:
     def input_hw(self) -> tuple[int, int]:
         return self.manifest.input_hw
 
-    def predict(self, images: Image) -> list[Prediction]:
-        """images: (N, h, w, 3) uint8 BGR at input size. One Prediction per image, in order."""
-        logits, activations = self.session.run(PER_FRAME_OUTPUTS, {"image": images})
-        return [Prediction(np.asarray(one), np.asarray(map_)) for one, map_ in zip(logits, activations, strict=True)]
+    def predict(self, images: Image, explain_from: float = math.inf) -> list[Prediction]:
+        """images: (N, h, w, 3) uint8 BGR at input size. One Prediction per image, in order.
+
+        explain_from: margin in logits; where one of the batch reaches it, all of the batch come with a fine map.
+        """
+        feed = {"image": images, "explain_from": np.array([explain_from], np.float32)}
+        logits, activations, maps, biases = self.session.run(PER_FRAME_OUTPUTS, feed)
+        fine: list[Fine | None] = [
+            Fine(np.asarray(map_), float(bias[0])) for map_, bias in zip(maps, biases, strict=True)
+        ]
+        return [
+            Prediction(np.asarray(one), np.asarray(cells), below)
+            for one, cells, below in zip(logits, activations, fine or [None] * len(images), strict=True)
+        ]
 
 
 def available_cores() -> int:
@@ -86,6 +97,8 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
     inputs = {node.name: (node.type, node.shape[1:]) for node in session.get_inputs()}
     if inputs != {"image": ("tensor(uint8)", [height, width, 3])}:
         raise ModelError(f"its inputs are {inputs}; expected one `image`, uint8 (N, {height}, {width}, 3)")
+    if [node.name for node in session.get_overridable_initializers()] != ["explain_from"]:
+        raise ModelError("it lacks the optional input `explain_from`")
     outputs = {node.name: node for node in session.get_outputs()}
     missing = set(HEAD_OUTPUTS + PER_FRAME_OUTPUTS) - outputs.keys()
     if missing:
@@ -94,13 +107,15 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
     expected = {
         "logits": [2],
         "block5_conv3": [height // 16, width // 16, channels],
+        "fine_cam": outputs["fine_cam"].shape[1:],
+        "fine_bias": [1],
         "dense_weights": [channels, 1],
         "dense_bias": [1],
         "output_weights": [1, 2],
         "output_bias": [2],
     }
     for name, shape in expected.items():
-        found = outputs[name].shape[1:] if name in PER_FRAME_OUTPUTS else outputs[name].shape
+        found = outputs[name].shape if name in HEAD_OUTPUTS else outputs[name].shape[1:]
         if found != shape or outputs[name].type != "tensor(float)":
             raise ModelError(f"its output `{name}` is {outputs[name].type} {found}; expected tensor(float) {shape}")
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from edge_runtime import cam
-from edge_runtime.manifest import Calibration, Manifest
-from edge_runtime.results import Array, Box, Defect, Image, Inspection, Verdict
+from edge_runtime.manifest import Calibration, HeatScale, Manifest
+from edge_runtime.results import Array, Box, Defect, Image, Inspection, Maps, Verdict
 
 PICTURES = ("overlay", "panel", "input", "coarse", "heatmap", "cutout", "boxes")
 STEPS = ("input", "coarse", "heatmap", "cutout", "boxes")
@@ -29,41 +29,48 @@ class Painter:
         self.calibration: Calibration = manifest.calibration
         self.input_hw = manifest.input_hw
 
-    def __call__(self, kind: str, image: Image, inspection: Inspection, coarse: Array) -> Image:
-        """image: (H, W, 3) uint8 BGR, the frame; coarse: (h/16, w/16) float32, its CAM in logits. Returns uint8 BGR."""
+    def __call__(self, kind: str, image: Image, inspection: Inspection, maps: Maps) -> Image:
+        """image: (H, W, 3) uint8 BGR, the frame; maps: its evidence. Returns uint8 BGR."""
         defects = inspection.defects
         match kind:
             case "input":
                 return image.copy()
             case "coarse":
-                return tint(image, cam.heat(coarse, self.calibration), cv2.INTER_NEAREST)
+                return tint(image, cam.heat(maps.coarse, self.calibration.coarse), cv2.INTER_NEAREST)
             case "heatmap":
-                return tint(image, self._heat(coarse), cv2.INTER_LINEAR)
+                return tint(image, self._heat(maps), cv2.INTER_LINEAR)
             case "cutout":
                 return cut_out(image, [defect.box for defect in defects])
             case "boxes":
                 return draw_boxes(image, defects)
             case "overlay":
-                picture = draw_boxes(tint(image, self._heat(coarse), cv2.INTER_LINEAR), defects)
+                picture = draw_boxes(tint(image, self._heat(maps), cv2.INTER_LINEAR), defects)
                 return with_banner(picture, inspection)
             case "panel":
-                return self._panel(image, inspection, coarse)
+                return self._panel(image, inspection, maps)
         raise ValueError(f"no picture is called {kind!r}; there are {', '.join(PICTURES)}")
 
-    def _heat(self, coarse: Array) -> Array:
-        return cam.heat(cam.upsample(coarse, self.input_hw), self.calibration)
+    def _heat(self, maps: Maps) -> Array:
+        if maps.fine is None:
+            return cam.heat(cam.upsample(maps.coarse, self.input_hw), self.calibration.coarse)
+        return cam.heat(cam.upsample(maps.fine, self.input_hw), self.calibration.fine)
 
-    def _panel(self, image: Image, inspection: Inspection, coarse: Array) -> Image:
+    def _panel(self, image: Image, inspection: Inspection, maps: Maps) -> Image:
         scale = PANEL_HEIGHT / image.shape[0]
         size = (max(MIN_TILE_WIDTH, round(image.shape[1] * scale)), PANEL_HEIGHT)
         shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
         tiles = []
         for number, step in enumerate(STEPS, 1):
-            picture = cv2.resize(self(step, image, inspection, coarse), size, interpolation=shrinks)
+            picture = cv2.resize(self(step, image, inspection, maps), size, interpolation=shrinks)
             tiles.append(captioned(np.asarray(picture, np.uint8), f"{number} {step}"))
         gap = np.full((tiles[0].shape[0], 8, 3), WHITE, np.uint8)
         row = np.hstack([part for tile in tiles for part in (tile, gap)][:-1])
-        return with_banner(np.vstack([row, scale_bar(row.shape[1], self.calibration)]), inspection)
+        return with_banner(
+            np.vstack(
+                [row, scale_bar(row.shape[1], self.calibration.coarse if maps.fine is None else self.calibration.fine)]
+            ),
+            inspection,
+        )
 
 
 def colours(heat: Array) -> Image:
@@ -144,19 +151,18 @@ def captioned(picture: Image, text: str) -> Image:
     return np.vstack([strip, picture])
 
 
-def scale_bar(width: int, calibration: Calibration) -> Image:
+def scale_bar(width: int, scale: HeatScale) -> Image:
     """The heat scale with its ends and the box threshold in logits."""
     bar = np.full((44, width, 3), INK, np.uint8)
     left, right = 150, width - 90
     ramp = np.linspace(0, 1, right - left, dtype=np.float32)[np.newaxis]
     bar[8:22, left:right] = np.repeat(colours(0.25 + 0.75 * ramp), 14, axis=0)
-    level = calibration.heat_cold + calibration.box_heat * (calibration.heat_hot - calibration.heat_cold)
-    edge = left + round(calibration.box_heat * (right - left - 1))
+    edge = left + round(scale.box_heat * (right - left - 1))
     cv2.line(bar, (edge, 4), (edge, 26), WHITE, 2)
     for text, at in (
-        (f"logits  {calibration.heat_cold:.1f}", (8, 20)),
-        (f"{calibration.heat_hot:.1f}", (right + 10, 20)),
-        (f"boxes from {level:.1f}", (min(edge, right - 120), 40)),
+        (f"logits  {scale.cold:.1f}", (8, 20)),
+        (f"{scale.hot:.1f}", (right + 10, 20)),
+        (f"boxes from {scale.box_level:.1f}", (min(edge, right - 120), 40)),
     ):
         cv2.putText(bar, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)
     return bar

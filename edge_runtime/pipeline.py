@@ -69,7 +69,7 @@ def _one(file: FrameFile, inspector: Inspector, ledger: Ledger, pictures: Pictur
         if pictures.wanted(inspection.verdict):
             name = picture_name(frame, again=ledger.has(frame.source))
             for kind in pictures.kinds:
-                write_bytes(ledger.out / kind / name, encode(draw(kind, frame.image, inspection, judgement.cam)))
+                write_bytes(ledger.out / kind / name, encode(draw(kind, frame.image, inspection, judgement.maps)))
     return Outcome(ledger.commit(replace(inspection, elapsed_ms=elapsed | inspection.elapsed_ms)), repeated=False)
 
 

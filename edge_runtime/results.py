@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -62,12 +63,13 @@ class Defect:
     """One region that speaks for `anomaly`.
 
     box: in frame pixels. contribution: share of the frame's evidence inside the box, in [0, 1].
-    peak: hottest CAM value inside, in logits.
+    peak: hottest value inside, in logits. map: which map drew it, `fine` or `coarse`.
     """
 
     box: Box
     contribution: float
     peak: float
+    map: Literal["fine", "coarse"] = "coarse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,36 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Fine:
+    """The margin at a layer below. cam: float32 in logits, not smoothed; mean(cam) + bias + the head's offset = margin."""
+
+    cam: Array
+    bias: float
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the network says of one frame.
 
-    logits: (2,) float32, (good, anomaly). activations: (h/16, w/16, C) float32, `block5_conv3`.
+    logits: (2,) float32, (good, anomaly). activations: (h/16, w/16, C) float32, `block5_conv3`. fine: made where the
+    margin reaches what was asked for.
     """
 
     logits: Array
     activations: Array
+    fine: Fine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """Where the evidence lies, in logits.
+
+    coarse: (h/16, w/16) float32, the CAM. fine: float32, the same margin four times finer and smoothed; made for
+    rejects only.
+    """
+
+    coarse: Array
+    fine: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)

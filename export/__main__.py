@@ -3,6 +3,8 @@
 import importlib.metadata
 import json
 import os
+import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from edge_runtime import frames
 from edge_runtime.durable import write_bytes
 from edge_runtime.errors import FrameError, UsageError, run_command
-from edge_runtime.manifest import Calibration, Manifest, Parity, Training
+from edge_runtime.manifest import Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
@@ -25,6 +27,15 @@ from train.data import LabelledFrame, Split
 BATCHES = (1, 8)
 
 
+class FineLayer(StrEnum):
+    """Layers fine enough to point, deep enough to know; docs/architecture.md."""
+
+    BLOCK4_CONV4 = "block4_conv4"
+    BLOCK4_CONV2 = "block4_conv2"
+    BLOCK3_CONV4 = "block3_conv4"
+    BLOCK2_CONV2 = "block2_conv2"
+
+
 def main(
     model: Annotated[Path, typer.Argument(help="RUN/model.keras, beside the other files python -m train left there.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file for the line, for example part.onnx.")],
@@ -32,6 +43,9 @@ def main(
     false_boxes: Annotated[
         float, typer.Option(min=0, help="Boxes per good frame that may be drawn, whatever the verdict.")
     ] = 0.02,
+    fine_layer: Annotated[
+        FineLayer, typer.Option(help="Layer of the fine map that draws the boxes.")
+    ] = FineLayer.BLOCK3_CONV4,
     min_box_area: Annotated[int, typer.Option(min=1, help="Smallest region that becomes a box, in input pixels.")] = 64,
 ) -> None:
     """Convert, calibrate on the validation frames, compare with the trained model, and only then write."""
@@ -43,15 +57,15 @@ def main(
 
     from export import convert, golden, parity  # TensorFlow takes seconds to import
 
+    print(f"comparing the exported graph with the trained model on {len(labels)} frames ...", file=sys.stderr)
     trained_model = convert.load(model, run)
-    graph = convert.to_onnx(convert.fold(trained_model, run))
-    draft = draft_manifest(run)
+    graph = convert.to_onnx(convert.fold(trained_model, run), fine_layer.value)
+    draft = draft_manifest(run, fine_layer.value)
     runtime = Model.from_bytes(convert.with_manifest(graph, draft))
     file = {batch: parity.ask_file(runtime, images, batch) for batch in BATCHES}
     answers = file[BATCHES[0]]
-    calibration = calibrate(
-        Validated(answers.margins, answers.cams, np.array(labels)), run.input_hw, false_boxes, min_box_area
-    )
+    seen = Validated(answers.margins, answers.cams, parity.fine_maps(runtime, images, answers), np.array(labels))
+    calibration = calibrate(seen, run.input_hw, false_boxes, min_box_area)
     trained = parity.ask_keras(trained_model, images, max(BATCHES))
     versions = {
         name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
@@ -101,8 +115,9 @@ def _load(root: Path, labelled: LabelledFrame, input_hw: tuple[int, int]) -> Ima
     return prepare(frame.image, input_hw)
 
 
-def draft_manifest(run: runs.Run) -> Manifest:
+def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
     """What is known before the file has answered anything. It only ever reaches the calibration."""
+    unknown = HeatScale(cold=0, hot=1, box_heat=1, min_box_area=1, false_boxes=0)
     return Manifest(
         schema_version=1,
         product=run.product,
@@ -113,9 +128,8 @@ def draft_manifest(run: runs.Run) -> Manifest:
         width=run.width,
         wiring=run.wiring,
         explanation="exact" if run.wiring == "exact" else "approximate",
-        calibration=Calibration(
-            threshold=0.5, heat_cold=0, heat_hot=1, box_heat=1, min_box_area=1, false_boxes=0, good=0, anomaly=0
-        ),
+        fine_layer=fine_layer,
+        calibration=Calibration(threshold=0.5, coarse=unknown, fine=unknown, good=0, anomaly=0),
         training=Training(
             weights=run.weights,
             data_sha256=run.data_sha256,

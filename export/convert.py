@@ -12,9 +12,11 @@ import tensorflow as tf
 import tf2onnx
 from onnx import helper, numpy_helper
 
+from edge_runtime.cam import Head
 from edge_runtime.errors import UsageError, first_line
 from edge_runtime.manifest import METADATA_KEY, Manifest
 from edge_runtime.model import HEAD_OUTPUTS
+from export import fine
 from train import vgg
 from train.run import Run
 
@@ -28,7 +30,7 @@ def load(path: Any, run: Run) -> keras.Model:
         model = keras.models.load_model(path, compile=False)
     except Exception as err:  # Keras raises whatever zip, JSON and HDF5 readers raise
         raise UsageError(f"{path}: is no Keras model that can be loaded ({first_line(err)})") from None
-    expected = vgg.build(run.input_hw, run.width, run.wiring, batch_norm=run.weights == "none")
+    expected = vgg.build(run.input_hw, run.width, run.wiring, run.batch_norm)
     if model.input_shape != expected.input_shape or shapes(model) != shapes(expected):
         raise UsageError(f"{path}: is a Keras model, but not the one that run.json beside it describes")
     return model
@@ -64,8 +66,8 @@ def _folded(convolution: keras.layers.Layer, norm: keras.layers.BatchNormalizati
     return [(kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)]
 
 
-def to_onnx(plain: keras.Model) -> onnx.ModelProto:
-    """A folded model -> the graph: uint8 BGR frames in; logits, block5_conv3 and the dense weights out."""
+def to_onnx(plain: keras.Model, fine_layer: str) -> onnx.ModelProto:
+    """A folded model -> the graph: uint8 BGR frames in; logits, block5_conv3, the fine map and the dense weights out."""
     both = keras.Model(plain.input, {"logits": plain.output, vgg.TAP: vgg.tap(plain)})
     signature = [tf.TensorSpec((None, *plain.input_shape[1:]), tf.uint8, name="image")]
 
@@ -75,19 +77,21 @@ def to_onnx(plain: keras.Model) -> onnx.ModelProto:
     traced = tf.function(network, input_signature=signature)
     converted = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
     proto: onnx.ModelProto = converted[0]
+    names = [value.name for value in proto.graph.input]
+    if names != ["image"]:
+        raise RuntimeError(f"the converted graph has the inputs {names}; expected only `image`")
     for opset in [opset for opset in proto.opset_import if opset.domain]:
         proto.opset_import.remove(opset)  # tf2onnx declares ai.onnx.ml, which VGG19 has no use for
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     _restore_shapes(proto, plain)
-    for name, weights in head_weights(plain).items():
+    head = head_weights(plain)
+    fine.add_fine_map(proto, Head.fold(**head), plain.input_shape[1:3], fine_layer)
+    for name, weights in head.items():
         proto.graph.node.append(
             helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(weights, name))
         )
         proto.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, weights.shape))
-    names = [value.name for value in proto.graph.input]
-    if names != ["image"]:
-        raise RuntimeError(f"the converted graph has the inputs {names}; expected only `image`")
     onnx.checker.check_model(proto, full_check=True)
     return proto
 

@@ -30,6 +30,6 @@ def record(image: Image, label: int, answers: Answers, index: int, calibration: 
         cam=tuple(tuple(float(value) for value in row) for row in map_),
         boxes_xyxy=tuple(
             (d.box.x0, d.box.y0, d.box.x1, d.box.y1)
-            for d in cam.defects(cam.upsample(map_, image.shape[:2]), calibration)
+            for d in cam.defects(cam.upsample(map_, image.shape[:2]), calibration.coarse)
         ),
     )

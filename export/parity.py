@@ -1,5 +1,6 @@
 """Does the file say what the trained model said? On real frames, before anything is written."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +41,8 @@ def ask_keras(model: keras.Model, images: Image, batch: int) -> Answers:
     both = keras.Model(model.input, [model.output, vgg.tap(model)])
     head = Head.fold(**head_weights(model))
     outputs = [both.predict_on_batch(images[at : at + batch].astype(np.float32)) for at in range(0, len(images), batch)]
-    return _answers(
-        [Prediction(*map(np.asarray, pair)) for logits, maps in outputs for pair in zip(logits, maps, strict=True)],
-        head,
-    )
+    pairs = [pair for logits, maps in outputs for pair in zip(logits, maps, strict=True)]
+    return _answers([Prediction(np.asarray(logits), np.asarray(map_)) for logits, map_ in pairs], head)
 
 
 def ask_file(model: Model, images: Image, batch: int) -> Answers:
@@ -51,6 +50,17 @@ def ask_file(model: Model, images: Image, batch: int) -> Answers:
     return _answers(
         [one for at in range(0, len(images), batch) for one in model.predict(images[at : at + batch])], model.head
     )
+
+
+def fine_maps(model: Model, images: Image, answers: Answers) -> Array:
+    """The smoothed fine maps of all images (n, h, w). Raises ParityError where one does not add up to its margin."""
+    found = [model.predict(image[np.newaxis], -math.inf)[0].fine for image in images]
+    for fine, margin in zip(found, answers.margins, strict=True):
+        assert fine is not None
+        rest = cam.residual(fine.cam, model.head, float(margin) - fine.bias)
+        if not rest <= LOGITS_TOLERANCE * max(1.0, abs(float(margin))):
+            raise ParityError(f"the fine map misses the margin {margin:.4f} by {rest:.2g} logits. Nothing was written")
+    return np.stack([cam.smooth(fine.cam) for fine in found if fine is not None])
 
 
 def _answers(predictions: list[Prediction], head: Head) -> Answers:
@@ -102,7 +112,7 @@ def compare(
 
 
 def _boxes(map_: Array, calibration: Calibration, input_hw: tuple[int, int]) -> list[Box]:
-    return [defect.box for defect in cam.defects(cam.upsample(map_, input_hw), calibration)]
+    return [defect.box for defect in cam.defects(cam.upsample(map_, input_hw), calibration.coarse)]
 
 
 def _distance(a: Array, b: Array) -> float:

@@ -6,6 +6,7 @@ what must come out: a bright square on a dark frame is an anomaly, and its box i
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +14,11 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.manifest import METADATA_KEY, Calibration, Golden, Manifest, Parity, Training
+from edge_runtime.manifest import METADATA_KEY, Calibration, Golden, HeatScale, Manifest, Parity, Training
 
 INPUT_HW = (64, 96)
 CHANNELS = 3
+SCALE = HeatScale(cold=2.0, hot=100.0, box_heat=0.4, min_box_area=32, false_boxes=0.0)
 
 
 def manifest(**changes: object) -> Manifest:
@@ -30,16 +32,8 @@ def manifest(**changes: object) -> Manifest:
         width=0.01,
         wiring="exact",
         explanation="exact",
-        calibration=Calibration(
-            threshold=0.5,
-            heat_cold=2.0,
-            heat_hot=100.0,
-            box_heat=0.4,
-            min_box_area=32,
-            false_boxes=0.0,
-            good=10,
-            anomaly=10,
-        ),
+        fine_layer="block3_conv4",
+        calibration=Calibration(threshold=0.5, coarse=SCALE, fine=SCALE, good=10, anomaly=10),
         training=Training(
             weights="none",
             data_sha256="0" * 64,
@@ -86,7 +80,7 @@ def golden() -> Golden:
 
 def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
     """The file's bytes. sign: of the direction v1 - v0; the dense weights turn with it, so the answers stay the same."""
-    weights = {
+    weights: dict[str, npt.NDArray[Any]] = {
         "kernel": np.zeros((CHANNELS, 3, 16, 16), np.float32),
         "bias": np.array([-100, 0, 0], np.float32),
         "dense_weights": np.array([[sign], [0], [0]], np.float32),
@@ -95,6 +89,17 @@ def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
         "output_bias": np.array([5, -5], np.float32),
     }
     weights["kernel"][0] = 1 / (3 * 16 * 16)
+    weights |= {
+        "fine_kernel": np.full((1, 3, 4, 4), 1 / (3 * 4 * 4), np.float32),
+        "fine_offset": np.array([-100], np.float32),
+        "four": np.array([1, 1, 4, 4], np.float32),
+        "first": np.array([0], np.int64),
+        "one": np.array([1], np.int64),
+        "zero": np.array([0], np.float32),
+        "difference": np.array([[-1], [1]], np.float32),
+        "minus_one": np.array([-1], np.int64),
+        "explain_from": np.array([np.inf], np.float32),
+    }
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
@@ -105,6 +110,30 @@ def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "dense_weights.", "dense_bias."], ["hidden"]),
         helper.make_node("Gemm", ["hidden", "output_weights.", "output_bias."], ["logits"]),
+        # The same margin, four times finer: where a cell is active, its mean is the mean of its sixteen parts.
+        helper.make_node("Conv", ["planes", "fine_kernel", "fine_offset"], ["parts"], strides=[4, 4]),
+        helper.make_node("Sign", ["active"], ["on"]),
+        helper.make_node("Gather", ["on", "first"], ["on_first"], axis=1),
+        helper.make_node(
+            "Resize",
+            ["on_first", "", "four"],
+            ["mask"],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        ),
+        helper.make_node("Mul", ["mask", "parts"], ["fine_planes"]),
+        helper.make_node("Squeeze", ["fine_planes", "one"], ["fine_all"]),
+        helper.make_node("Mul", ["hidden", "zero"], ["bias_all"]),
+        # None of it below `explain_from`.
+        helper.make_node("Gemm", ["logits", "difference"], ["margins"]),
+        helper.make_node("ReduceMax", ["margins"], ["margin"], keepdims=1),
+        helper.make_node("Reshape", ["margin", "minus_one"], ["margin_flat"]),
+        helper.make_node("GreaterOrEqual", ["margin_flat", "explain_from"], ["reached"]),
+        helper.make_node("Shape", ["logits"], ["shape"], start=0, end=1),
+        helper.make_node("Expand", ["reached", "shape"], ["wanted"]),
+        helper.make_node("Compress", ["fine_all", "wanted"], ["fine_cam"], axis=0),
+        helper.make_node("Compress", ["bias_all", "wanted"], ["fine_bias"], axis=0),
     ]
     heads = [name for name in weights if name.startswith(("dense", "output"))]
     nodes += [helper.make_node("Identity", [f"{name}."], [name]) for name in heads]
@@ -112,12 +141,17 @@ def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3])],
+        [
+            helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3]),
+            helper.make_tensor_value_info("explain_from", TensorProto.FLOAT, [1]),
+        ],
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2]),
             helper.make_tensor_value_info(
                 "block5_conv3", TensorProto.FLOAT, ["N", height // 16, width // 16, CHANNELS]
             ),
+            helper.make_tensor_value_info("fine_cam", TensorProto.FLOAT, ["N", height // 4, width // 4]),
+            helper.make_tensor_value_info("fine_bias", TensorProto.FLOAT, ["N", 1]),
             *(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(weights[name].shape)) for name in heads),
         ],
         [numpy_helper.from_array(value, f"{name}." if name in heads else name) for name, value in weights.items()],

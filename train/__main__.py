@@ -57,7 +57,7 @@ def main(
     weights: Annotated[
         str,
         typer.Option(
-            help="imagenet, none (from scratch), or a notop weights file of Keras. Default: imagenet for vgg19, none for slim."
+            help="imagenet, none (from scratch), a notop weights file of Keras, or the RUN/model.keras of an earlier training to go on from. Default: imagenet for vgg19, none for slim."
         ),
     ] = "",
     input_size: Annotated[
@@ -98,9 +98,13 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
 ) -> None:
     """Learn to tell good frames from anomalies."""
-    from_scratch = (weights or ("none" if backbone is Backbone.SLIM else "imagenet")) == "none"
-    if backbone is Backbone.SLIM and not from_scratch:
-        raise UsageError("vgg19-slim has no published weights: train it with --weights none, or use --backbone vgg19")
+    source = weights or ("none" if backbone is Backbone.SLIM else "imagenet")
+    earlier = Path(source) if source.endswith(".keras") else None
+    if backbone is Backbone.SLIM and source != "none" and earlier is None:
+        raise UsageError(
+            "vgg19-slim has no published weights: train it with --weights none or from an earlier RUN/model.keras, "
+            "or use --backbone vgg19"
+        )
     input_hw = parse_size(input_size)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
@@ -120,13 +124,16 @@ def main(
 
     keras.utils.set_random_seed(seed)
     slim_width = width if backbone is Backbone.SLIM else 1.0
-    model = vgg.build(input_hw, slim_width, wiring.value, batch_norm=from_scratch)
-    if not from_scratch:
-        vgg.load_backbone_weights(model, weights or "imagenet")
+    batch_norm = source == "none" or backbone is Backbone.SLIM
+    model = vgg.build(input_hw, slim_width, wiring.value, batch_norm)
+    if earlier:
+        vgg.load_earlier(model, earlier)
+    elif source != "none":
+        vgg.load_backbone_weights(model, source)
     recipe = batches.Recipe(
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate or (1e-3 if from_scratch else 1e-4),
+        learning_rate=learning_rate or (1e-3 if batch_norm else 1e-4),
         patience=patience,
         seed=seed,
         paste=paste,
@@ -139,7 +146,7 @@ def main(
     )
     if warm_up:
         crop_hw = (max(32, input_hw[0] // 32 * 16), max(32, input_hw[1] // 32 * 16))
-        small = vgg.build(crop_hw, slim_width, wiring.value, batch_norm=from_scratch)
+        small = vgg.build(crop_hw, slim_width, wiring.value, batch_norm)
         small.set_weights(model.get_weights())
         fit.warm_up(small, train, recipe)
         model.set_weights(small.get_weights())
@@ -151,7 +158,8 @@ def main(
         backbone=backbone.value,
         width=slim_width,
         wiring=wiring.value,
-        weights="none" if from_scratch else weights or "imagenet",
+        weights=source,
+        batch_norm=batch_norm,
         input_hw=input_hw,
         seed=seed,
         epochs=len(history["loss"]),

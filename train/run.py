@@ -22,6 +22,7 @@ class Run(BaseModel):
     width: float
     wiring: Literal["exact", "full"]
     weights: str
+    batch_norm: bool
     input_hw: tuple[int, int]
     seed: int
     epochs: int

@@ -1,5 +1,6 @@
 """VGG19 -> global average pooling -> Dense(1) -> Dense(2), at any width, with or without BatchNorm."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -54,6 +55,16 @@ def tap(model: keras.Model) -> Any:
     """The tensor (N, h/16, w/16, C) after block5_conv3's ReLU, the layer the CAM is made of."""
     names = {layer.name for layer in model.layers}
     return model.get_layer(f"{TAP}_relu" if f"{TAP}_relu" in names else TAP).output
+
+
+def load_earlier(model: keras.Model, path: Path) -> None:
+    """Go on from an earlier training of the same network. Raises UsageError."""
+    try:
+        model.set_weights(keras.models.load_model(path, compile=False).get_weights())
+    except Exception as err:  # Keras raises whatever zip, JSON and HDF5 readers raise
+        raise UsageError(
+            f"--weights {path}: expected the model of an earlier training with the same backbone, width and wiring ({first_line(err)})"
+        ) from None
 
 
 def load_backbone_weights(model: keras.Model, weights: str) -> None:

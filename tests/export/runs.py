@@ -12,6 +12,7 @@ def described(input_hw: tuple[int, int], width: float, wiring: Wiring) -> Run:
         width=width,
         wiring=wiring,
         weights="none",
+        batch_norm=True,
         input_hw=input_hw,
         seed=0,
         epochs=1,

@@ -116,8 +116,11 @@ def test_the_graph_keeps_the_contract(bangles: Path, runs: Path, module: Run, tm
     }
     assert shapes == {
         "image": ["N", 64, 96, 3],
+        "explain_from": [1],
         "logits": ["N", 2],
         "block5_conv3": ["N", 4, 6, 31],
+        "fine_cam": ["N", 16, 24],
+        "fine_bias": ["N", 1],
         "dense_weights": [31, 1],
         "dense_bias": [1],
         "output_weights": [1, 2],

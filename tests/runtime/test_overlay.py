@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import overlay
-from edge_runtime.results import Array, Box, Defect, Image, Inspection, Verdict
+from edge_runtime.results import Array, Box, Defect, Image, Inspection, Maps, Verdict
 from tests.tiny import frame, manifest
 
 DEFECT = Defect(Box(320, 160, 640, 480), contribution=0.93, peak=130)
@@ -18,7 +18,7 @@ def cam(hot: float) -> Array:
 
 
 def paint(kind: str, inspection: Inspection = REJECT, hot: float = 130, image: Image = FRAME) -> Image:
-    return overlay.Painter(manifest())(kind, image, inspection, cam(hot))
+    return overlay.Painter(manifest())(kind, image, inspection, Maps(cam(hot)))
 
 
 @pytest.mark.parametrize("kind", overlay.PICTURES)
@@ -43,11 +43,20 @@ def test_what_is_cold_stays_as_the_camera_saw_it() -> None:
     )
 
 
+def test_the_fine_map_is_what_the_heat_shows_where_there_is_one() -> None:
+    fine = np.zeros((16, 24), np.float32)
+    fine[6, 10] = 130
+    painter = overlay.Painter(manifest())
+    shown = painter("heatmap", FRAME, REJECT, Maps(cam(130), fine))
+    changed = np.argwhere((shown != FRAME).any(axis=2))
+    assert abs(changed.mean(axis=0) - (6.5 * 40, 10.5 * 40)).max() < 5 and np.ptp(changed, axis=0).max() < 90
+
+
 def test_the_same_heat_has_the_same_colour_whatever_else_is_in_the_frame() -> None:
     with_hotter = cam(60)
     with_hotter[0, 0] = 99
     painter = overlay.Painter(manifest())
-    alone, beside = (painter("coarse", FRAME, REJECT, map_)[240:400, 400:560] for map_ in (cam(60), with_hotter))
+    alone, beside = (painter("coarse", FRAME, REJECT, Maps(map_))[240:400, 400:560] for map_ in (cam(60), with_hotter))
     assert np.array_equal(alone, beside)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime import cam
-from train.calibrate import Validated, calibrate, decision_threshold
+from train.calibrate import Validated, calibrate, decision_threshold, heat_scale
 
 INPUT_HW = (64, 96)
 
@@ -38,12 +38,20 @@ def cams(rng: np.random.Generator, count: int, hot: float) -> np.typing.NDArray[
 @given(seed=st.integers(0, 1000), hot=st.floats(0, 50), budget=st.sampled_from([0.0, 0.02, 0.1]))
 def test_the_box_budget_is_kept_on_the_good_frames_it_was_fitted_on(seed: int, hot: float, budget: float) -> None:
     rng = np.random.default_rng(seed)
-    maps = np.concatenate([cams(rng, 50, 0), cams(rng, 20, hot)])
-    labels = np.array([0] * 50 + [1] * 20)
-    fitted = calibrate(Validated(maps.mean((1, 2)), maps, labels), INPUT_HW, budget, min_box_area=64)
-    boxes = [cam.defects(cam.upsample(one, INPUT_HW), fitted) for one in maps]
-    assert sum(map(len, boxes[:50])) / 50 <= budget
-    assert fitted.false_boxes == pytest.approx(sum(map(len, boxes[:50])) / 50)
-    assert (fitted.good, fitted.anomaly) == (50, 20)
+    good, anomaly = cams(rng, 50, 0), cams(rng, 20, hot)
+    scale = heat_scale(good, anomaly, INPUT_HW, budget, min_box_area=64)
+    boxes = [[cam.defects(cam.upsample(one, INPUT_HW), scale) for one in maps] for maps in (good, anomaly)]
+    assert sum(map(len, boxes[0])) / 50 <= budget
+    assert scale.false_boxes == pytest.approx(sum(map(len, boxes[0])) / 50)
     if hot > 20:
-        assert sum(map(bool, boxes[50:])) >= 15
+        assert sum(map(bool, boxes[1])) >= 15
+
+
+def test_each_map_gets_its_own_scale_and_the_counts_are_told() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 50 + [1] * 20)
+    coarse = np.concatenate([cams(rng, 50, 0), cams(rng, 20, 30)])
+    fitted = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, 0.02, min_box_area=64)
+    assert (fitted.good, fitted.anomaly) == (50, 20)
+    assert fitted.fine.cold == pytest.approx(10 * fitted.coarse.cold, rel=1e-3)
+    assert fitted.fine.hot == pytest.approx(10 * fitted.coarse.hot, rel=1e-3)

@@ -18,10 +18,12 @@ HW = (32, 64)
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, *HW, 3), np.uint8)
 
 
-def randomised(wiring: vgg.Wiring, batch_norm: bool, sign: int = 1, seed: int = 0) -> keras.Model:
+def randomised(
+    wiring: vgg.Wiring, batch_norm: bool, sign: int = 1, seed: int = 0, hw: tuple[int, int] = HW
+) -> keras.Model:
     """A slim net with random weights and statistics, as if trained, and a head whose v1 - v0 has the given sign."""
     keras.utils.set_random_seed(seed)
-    model = vgg.build(HW, 0.05, wiring, batch_norm)
+    model = vgg.build(hw, 0.05, wiring, batch_norm)
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -61,7 +63,7 @@ def test_the_map_is_the_margin_in_keras_in_onnx_and_in_the_runtime(sign: int, ba
     assert np.sign(head.direction).tolist() == np.sign(sign * model.get_layer("dense").get_weights()[0][:, 0]).tolist()
     keras_says = ask_keras(model, IMAGES, batch=3)
     run = described(HW, width=0.05, wiring="exact")
-    runtime = Model.from_bytes(with_manifest(to_onnx(fold(model, run)), tiny.manifest(input_hw=HW)))
+    runtime = Model.from_bytes(with_manifest(to_onnx(fold(model, run), "block3_conv4"), tiny.manifest(input_hw=HW)))
     onnx_says = ask_file(runtime, IMAGES, batch=1)
     for says, used in ((keras_says, head), (onnx_says, runtime.head)):
         for map_, margin in zip(says.cams, says.margins, strict=True):
