@@ -1,6 +1,6 @@
 """python -m benchmarks.accuracy FRAMES MODEL: how many defects slip through, and does the heat lie on them?
 
-FRAMES holds good/, anomaly/ and truth.json, as python -m train.bangles writes them. Truth is read here and nowhere else.
+FRAMES holds good/, anomaly/ and truth.json, as python -m train.bangles writes them (or --truth FILE). Truth is read here and nowhere else.
 """
 
 import json
@@ -39,14 +39,12 @@ class Case:
     all_boxes: tuple[Defect, ...]
 
 
-def judge(folder: Path, inspector: Inspector) -> list[Case]:
+def judge(folder: Path, truth_file: Path, inspector: Inspector) -> list[Case]:
     """Raises UsageError where truth.json is missing or a defective frame is not in it, or a frame can't be judged."""
     try:
-        truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+        truth = json.loads(truth_file.read_text(encoding="utf-8"))
     except OSError as err:
-        raise UsageError(
-            f"{folder}/truth.json: {err.strerror}; expected a folder as python -m train.bangles writes it"
-        ) from None
+        raise UsageError(f"{truth_file}: {err.strerror}; say where the truth is with --truth") from None
     cases = []
     for name in ("good", "anomaly"):
         for file in frames.find([str(folder / name)]).files:
@@ -149,10 +147,13 @@ def _iou(box: Box, truth: Rectangle) -> float:
 def main(
     folder: Annotated[Path, typer.Argument(metavar="FRAMES", help="Folder with good/, anomaly/ and truth.json.")],
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by python -m export.")],
+    truth: Annotated[
+        Path | None, typer.Option(help="Default: FRAMES/truth.json. Its keys end in <class>/<name>.")
+    ] = None,
 ) -> None:
     """Measure a model file on frames with known truth; prints JSON."""
     inspector = Inspector(Model.load(model))
-    figures = measure(judge(folder, inspector), inspector.model.input_hw)
+    figures = measure(judge(folder, truth or folder / "truth.json", inspector), inspector.model.input_hw)
     print(json.dumps(figures, indent=1))
 
 

@@ -21,7 +21,9 @@ def test_the_bundled_model_is_small() -> None:
 def test_the_bundled_model_finds_defects_and_shows_where(tmp_path: Path) -> None:
     generate(tmp_path / "frames", good=60, anomaly=60, seed=4242)
     inspector = Inspector(Model.load(BUNDLED))
-    figures = measure(judge(tmp_path / "frames", inspector), inspector.model.input_hw)
+    figures = measure(
+        judge(tmp_path / "frames", tmp_path / "frames" / "truth.json", inspector), inspector.model.input_hw
+    )
     assert figures["image_auroc"] >= 0.97
     assert figures["peak_on_defect"] >= 0.8
     assert figures["boxes_per_good_frame_whatever_the_verdict"] <= 0.1

@@ -132,3 +132,16 @@ def test_without_internet_the_imagenet_weights_are_asked_for_as_a_file(monkeypat
     monkeypatch.setattr("keras.src.applications.vgg19.file_utils.get_file", offline)
     with pytest.raises(UsageError, match="pass the file with --weights FILE"):
         vgg.load_backbone_weights(vgg.build(HW, 1.0, "exact", batch_norm=False), "imagenet")
+
+
+def test_a_training_goes_on_from_an_earlier_one_of_the_same_shape(tmp_path: Path) -> None:
+    earlier = randomised("exact", True, seed=4)
+    earlier.save(tmp_path / "model.keras")
+    model = vgg.build(HW, 0.05, "exact", batch_norm=True)
+    vgg.load_earlier(model, tmp_path / "model.keras")
+    assert all(
+        np.array_equal(ours, theirs) for ours, theirs in zip(model.get_weights(), earlier.get_weights(), strict=True)
+    )
+    for other in (vgg.build(HW, 0.1, "exact", batch_norm=True), vgg.build(HW, 0.05, "full", batch_norm=True)):
+        with pytest.raises(UsageError, match="same backbone, width and wiring"):
+            vgg.load_earlier(other, tmp_path / "model.keras")
