@@ -25,7 +25,7 @@ demo-model: $(VENV)/dev
 	$(BIN)/python -m train.bangles data/demo/train1 --good 1500 --anomaly 1500 --seed 1
 	$(BIN)/python -m train.bangles data/demo/train2 --good 1500 --anomaly 1500 --seed 11
 	$(BIN)/python -m train data/demo/train1 -o runs/demo/1 $(SLIM) --warm-up 16 --epochs 14
-	$(BIN)/python -m train data/demo/train2 -o runs/demo/2 $(SLIM) --seed 1 --epochs 10 --learning-rate 7e-4 \
+	$(BIN)/python -m train data/demo/train2 -o runs/demo/2 $(SLIM) --seed 1 --epochs 7 --learning-rate 7e-4 \
 	    --weights runs/demo/1/model.keras
 	$(BIN)/python -m export runs/demo/2/model.keras -o $(DEMO)/model.onnx
 	$(BIN)/python -m train.bangles data/demo/show --good 3 --anomaly 5 --seed 3

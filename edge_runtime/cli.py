@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,6 @@ from edge_runtime import __version__
 from edge_runtime.errors import OutputError, UsageError, run_command
 
 if TYPE_CHECKING:
-    from edge_runtime.frames import Found
     from edge_runtime.manifest import HeatScale
     from edge_runtime.pipeline import Outcome
 
@@ -41,9 +40,19 @@ class InspectByDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         own = {"--help", "--version", "--install-completion", "--show-completion"}
+        if args[:1] == ["help"]:
+            args = ["--help"]
         if args and args[0] not in own and args[0] not in self.commands:
+            self._refuse_typo(args[0])
             args = ["inspect", *args]
         return list(super().parse_args(ctx, args))
+
+    def _refuse_typo(self, word: str) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(word, list(self.commands), n=1)
+        if near and not os.path.lexists(word):
+            raise UsageError(f"{word}: no such file or folder; did you mean the command `{near[0]}`?")
 
 
 app = typer.Typer(
@@ -52,7 +61,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Inspect camera frames with a model file: good or anomaly, where, and why.",
     epilog="edge-detect FRAMES -m part.onnx -o OUT is short for edge-detect inspect. "
-    "Exit codes: 0 no anomaly, 1 anomalies found, 2 something could not be done.",
+    "Exit codes: 0 no anomaly, 1 anomalies found, 2 something could not be done, 130 stopped with Ctrl-C.",
 )
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by python -m export.")]
@@ -97,7 +106,9 @@ def inspect(
     ] = None,
     single_box: Annotated[bool, typer.Option(help="One box around all defects of a frame.")] = False,
     threads: Threads = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result rows instead of a line per frame.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the new result rows instead of a line per new frame.")
+    ] = False,
     exit_zero: Annotated[bool, typer.Option(help="Exit 0 also when anomalies were found.")] = False,
 ) -> None:
     """Judge frames: verdict, score, boxes with what each contributes, pictures. [dim](default command)[/]
@@ -115,7 +126,7 @@ def inspect(
     unknown = sorted(set(kinds) - set(overlay.PICTURES))
     if unknown:
         raise UsageError(f"--save {','.join(unknown)}: no such picture; there are {', '.join(overlay.PICTURES)}")
-    found = _find(frame_files.find, frames)
+    found = frame_files.find(frames)
     inspector = Inspector(Model.load(model, threads), threshold, single_box)
     pictures = Pictures(kinds, for_all=save_for is SaveFor.ALL)
     with Ledger(out, {**inspector.identity, "folder of frames": frame_files.printable(str(found.base))}) as ledger:
@@ -123,20 +134,6 @@ def inspect(
         counts = _show(_progress(outcomes, len(found.files)), as_json)
     _summarise(counts, out)
     raise typer.Exit(_exit_code(counts, exit_zero))
-
-
-def _find(find: "Callable[[list[str]], Found]", frames: list[str]) -> "Found":
-    """Find the frames; a mistyped command is read as a folder, so a missing one may have been meant as one."""
-    try:
-        return find(frames)
-    except UsageError as err:
-        from difflib import get_close_matches
-
-        commands = [command.callback.__name__ for command in app.registered_commands if command.callback]
-        near = get_close_matches(frames[0], commands, n=1)
-        if near and not Path(frames[0]).exists():
-            raise UsageError(f"{err}; did you mean the command `{near[0]}`?") from None
-        raise
 
 
 def _show(outcomes: "Iterable[Outcome]", as_json: bool) -> Counter[str]:
@@ -184,7 +181,9 @@ def _progress(outcomes: "Iterator[Outcome]", total: int) -> "Iterator[Outcome]":
 
 def _summarise(counts: Counter[str], out: Path) -> None:
     judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error"))
-    earlier = f" ({counts['repeated']} of them by an earlier run)" if counts["repeated"] else ""
+    earlier = ""
+    if counts["repeated"]:
+        earlier = f" ({counts['repeated']} of them by an earlier run: no new rows and no new pictures)"
     print(
         f"{sum(counts.values()) - counts['repeated']} frames: {judged}{earlier}. Results are in {out}", file=sys.stderr
     )
@@ -259,7 +258,7 @@ def demo(
     bundled = Path(__file__).parent / "demo"
     inspector = Inspector(Model.load(bundled / "model.onnx"))
     failed = False
-    with Ledger(out, inspector.identity) as ledger:
+    with Ledger(out, {**inspector.identity, "folder of frames": "the bundled ones"}) as ledger:
         bundled_frames = frame_files.find([str(bundled / "frames")]).files
         for outcome in run(bundled_frames, inspector, ledger, Pictures(("overlay", "panel"), for_all=True)):
             _print(_line(outcome.row))

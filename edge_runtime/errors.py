@@ -1,5 +1,6 @@
 """What a person can do something about. The command line prints these as one line and exits 2."""
 
+import importlib.util
 import sys
 from collections.abc import Callable
 
@@ -28,6 +29,13 @@ def first_line(err: BaseException) -> str:
     """What a foreign exception says, short enough to stand in one of our messages."""
     lines = str(err).strip().splitlines()
     return lines[0][:200] if lines else type(err).__name__
+
+
+def require(*modules: str) -> None:
+    """Raises UsageError where packages are not installed that the line does without and the workstation needs."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"{', '.join(missing)} not installed; this needs pip install -c constraints.txt -e .[export]")
 
 
 def run_command(command: Callable[[], object]) -> None:

@@ -85,7 +85,7 @@ def _lines(data: bytes, what: str) -> list[str]:
     if b"\0" in data:
         raise UsageError(f"{what}: is no list of frames in UTF-8, one path per line")
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
     if lines and not any(os.path.lexists(line) for line in lines):
         raise UsageError(
             f"{what}: is read as a list of frames, one path per line, but none of these exists (first: {lines[0][:80]})"

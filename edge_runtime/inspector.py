@@ -71,7 +71,7 @@ class Inspector:
     @property
     def identity(self) -> dict[str, str]:
         """What two runs must have in common for their results to stand side by side."""
-        return {"model": self.model.sha256, "threshold": repr(self._threshold), "single box": str(self.single_box)}
+        return {"model": self.model.sha256, "threshold": repr(self._threshold), "--single-box": str(self.single_box)}
 
     @property
     def _threshold(self) -> float:

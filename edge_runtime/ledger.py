@@ -63,6 +63,8 @@ class Ledger:
         Raises OutputError where OUT can't be written, another process writes there, or its rows were made otherwise.
         """
         self.out, self.model_sha256 = out, identity["model"]
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out}: is a file; results need a folder")
         try:
             make_folder(out)
             self._lock = sqlite3.connect(out / ".lock", isolation_level=None, timeout=0)
@@ -114,10 +116,6 @@ class Ledger:
             "SELECT row FROM inspections WHERE source = ? AND sha256 = ?", (source, sha256 or "")
         ).fetchone()
         return json.loads(found[0]) if found else None
-
-    def has(self, source: str) -> bool:
-        """Is there a row of a frame with this name, whatever its content?"""
-        return self._db.execute("SELECT 1 FROM inspections WHERE source = ?", (source,)).fetchone() is not None
 
     def commit(self, inspection: Inspection) -> Row:
         """Write the row; when this returns it survives a power cut. Its pictures must be written before."""

@@ -65,12 +65,10 @@ class Painter:
             tiles.append(captioned(np.asarray(picture, np.uint8), f"{number} {step}"))
         gap = np.full((tiles[0].shape[0], 8, 3), WHITE, np.uint8)
         row = np.hstack([part for tile in tiles for part in (tile, gap)][:-1])
-        return with_banner(
-            np.vstack(
-                [row, scale_bar(row.shape[1], self.calibration.coarse if maps.fine is None else self.calibration.fine)]
-            ),
-            inspection,
-        )
+        coarse = maps.fine is None
+        scale = self.calibration.coarse if coarse else self.calibration.fine
+        bar = scale_bar(row.shape[1], scale, "coarse" if coarse else "fine")
+        return with_banner(np.vstack([row, bar]), inspection)
 
 
 def colours(heat: Array) -> Image:
@@ -151,8 +149,8 @@ def captioned(picture: Image, text: str) -> Image:
     return np.vstack([strip, picture])
 
 
-def scale_bar(width: int, scale: HeatScale) -> Image:
-    """The heat scale with its ends and the box threshold in logits."""
+def scale_bar(width: int, scale: HeatScale, name: str) -> Image:
+    """The heat scale of the heatmap with its ends and the box threshold in logits. name: which map it is drawn from."""
     bar = np.full((44, width, 3), INK, np.uint8)
     left, right = 150, width - 90
     ramp = np.linspace(0, 1, right - left, dtype=np.float32)[np.newaxis]
@@ -163,6 +161,7 @@ def scale_bar(width: int, scale: HeatScale) -> Image:
         (f"logits  {scale.cold:.1f}", (8, 20)),
         (f"{scale.hot:.1f}", (right + 10, 20)),
         (f"boxes from {scale.box_level:.1f}", (min(edge, right - 120), 40)),
+        (f"heatmap: {name} map", (8, 40)),
     ):
         cv2.putText(bar, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)
     return bar

@@ -67,24 +67,19 @@ def _one(file: FrameFile, inspector: Inspector, ledger: Ledger, pictures: Pictur
         return Outcome(ledger.commit(failed), repeated=False)
     with _timed(elapsed, "write"):
         if pictures.wanted(inspection.verdict):
-            name = picture_name(frame, again=ledger.has(frame.source))
+            name = picture_name(frame)
             for kind in pictures.kinds:
                 write_bytes(ledger.out / kind / name, encode(draw(kind, frame.image, inspection, judgement.maps)))
     return Outcome(ledger.commit(replace(inspection, elapsed_ms=elapsed | inspection.elapsed_ms)), repeated=False)
 
 
-def picture_name(frame: Frame, again: bool) -> str:
-    """A frame's pictures are JPEGs under the frame's own name, with .jpg added where it has another ending.
-
-    again: an earlier frame of this name had other content and keeps its pictures. Then, and where the name is too long
-    for a file system, the content's hash is part of the name.
-    """
+def picture_name(frame: Frame) -> str:
+    """`<folder>/<name>.<hash>.jpg`: a frame's pictures stand under its own name, and its content's hash keeps those of a
+    frame that is written again apart."""
     folder, _, name = frame.source.rpartition("/")
-    if again or len(name.encode()) > MAX_NAME_BYTES:
-        name = f"{name.encode()[:MAX_NAME_BYTES].decode(errors='ignore')}.{frame.sha256[:12]}.jpg"
-    elif not name.lower().endswith((".jpg", ".jpeg")):
-        name = f"{name}.jpg"
-    return f"{folder}/{name}" if folder else name
+    stem = name.rpartition(".")[0] or name
+    short = stem.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    return f"{folder}/{short}.{frame.sha256[:8]}.jpg".lstrip("/")
 
 
 def encode(image: Image) -> bytes:

@@ -11,11 +11,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from edge_runtime.errors import FrameError, UsageError, require, run_command
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 
 from edge_runtime import frames
 from edge_runtime.durable import write_bytes
-from edge_runtime.errors import FrameError, UsageError, run_command
 from edge_runtime.manifest import Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
@@ -25,6 +27,7 @@ from train.calibrate import Validated, calibrate
 from train.data import LabelledFrame, Split
 
 BATCHES = (1, 8)
+POOR_AUROC = 0.9
 
 
 class FineLayer(StrEnum):
@@ -51,6 +54,7 @@ def main(
     """Convert, calibrate on the validation frames, compare with the trained model, and only then write."""
     if out.suffix != ".onnx":
         raise UsageError(f"{out}: expected a file name that ends in .onnx")
+    model = model / runs.MODEL if model.is_dir() else model
     run, split = runs.read(model.parent)
     images = load_frames(split, data, run.input_hw)
     labels = [frame.label for frame in split.validation]
@@ -84,6 +88,8 @@ def main(
     data_out = convert.with_manifest(graph, manifest)
     Model.from_bytes(data_out)
     write_bytes(out, data_out)
+    for doubt in doubts(run, calibration, false_boxes):
+        print(f"warning: {doubt}", file=sys.stderr)
     print(
         json.dumps(
             {
@@ -94,6 +100,20 @@ def main(
             }
         )
     )
+
+
+def doubts(run: runs.Run, calibration: Calibration, false_boxes: float) -> list[str]:
+    """What the file can't promise, in plain words."""
+    found = []
+    if run.validation_auroc < POOR_AUROC:
+        found.append(
+            f"validation AUROC {run.validation_auroc:.2f}: this model will miss many defects; train longer or on more frames"
+        )
+    if false_boxes and calibration.good < 1 / false_boxes:
+        found.append(
+            f"calibrated on {calibration.good} good frames; --false-boxes {false_boxes:g} needs {1 / false_boxes:.0f} to mean anything"
+        )
+    return found
 
 
 def load_frames(split: Split, moved_to: Path | None, input_hw: tuple[int, int]) -> Image:

@@ -1,9 +1,6 @@
 """Keras model -> ONNX bytes that keep the contract of docs/architecture.md."""
 
-import os
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np

@@ -44,8 +44,5 @@ def test_the_wheel_alone_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     verdicts = {line.split()[2]: line.split()[0] for line in done.stdout.splitlines()}
     assert len(verdicts) >= 6 and set(verdicts.values()) == {"good", "anomaly"}
-    pictures = sorted(
-        path.relative_to(tmp_path / "edge-detect-demo" / "overlay").as_posix()
-        for path in (tmp_path / "edge-detect-demo" / "overlay").rglob("*.jpg")
-    )
-    assert pictures == sorted(verdicts)
+    pictures = sorted(path.name.split(".")[0] for path in (tmp_path / "edge-detect-demo" / "overlay").iterdir())
+    assert pictures == sorted(name.removesuffix(".jpg") for name in verdicts)

@@ -13,9 +13,11 @@ from typing import Annotated
 
 import typer
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from edge_runtime.errors import OutputError, UsageError, require, run_command
 
-from edge_runtime.errors import OutputError, UsageError, run_command
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+run_command(lambda: require("keras", "sklearn"))
+
 from train.augment import Augmentation
 from train.data import LabelledFrame, load, split
 
@@ -63,8 +65,8 @@ def main(
     input_size: Annotated[
         str, typer.Option(help="HxW in pixels, multiples of 16; frames are stretched to it.")
     ] = "224x224",
-    epochs: Annotated[int, typer.Option(min=1)] = 30,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the frames, at most.")] = 30,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames per step.")] = 16,
     learning_rate: Annotated[
         float, typer.Option(help="Peak rate. Default: 1e-3 from scratch, 1e-4 from weights.")
     ] = 0.0,
@@ -158,7 +160,7 @@ def main(
         backbone=backbone.value,
         width=slim_width,
         wiring=wiring.value,
-        weights=source,
+        weights=f"an earlier training, sha256 {file_sha256(earlier)}" if earlier else Path(source).name,
         batch_norm=batch_norm,
         input_hw=input_hw,
         seed=seed,
@@ -173,6 +175,7 @@ def main(
     )
     metrics = {"validation_auroc": best.auroc, "validation_loss": best.loss, "best_epoch": best_epoch}
     run.write(out, record, parts, history, metrics)
+    print(f"kept epoch {best_epoch}; next: python -m export {out / run.MODEL} -o part.onnx", file=sys.stderr)
     print(json.dumps({"model": str(out / run.MODEL), **metrics}))
 
 
@@ -190,6 +193,10 @@ def fingerprint(frames: Sequence[LabelledFrame]) -> str:
     """One hash for the whole data set: every label with its frame's content, in any order."""
     lines = sorted(f"{frame.label} {frame.sha256}" for frame in frames)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def report(what: str, done: int, total: int) -> None:

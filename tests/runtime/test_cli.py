@@ -57,7 +57,8 @@ def test_a_folder_of_frames_becomes_rows_and_pictures(edge_detect: Run, tiny_mod
         path.relative_to(tmp_path / "out" / "overlay").as_posix()
         for path in (tmp_path / "out" / "overlay").rglob("*.jpg")
     )
-    assert pictures == ["a.png.jpg", "line1/alpha.png.jpg", "line1/grey.png.jpg", "line1/large.jpg"]
+    rejects = ["a.png", "line1/alpha.png", "line1/grey.png", "line1/large.jpg"]
+    assert pictures == [f"{name[:-4]}.{found[name]['sha256'][:8]}.jpg" for name in rejects]
 
 
 @pytest.mark.parametrize(
@@ -128,9 +129,10 @@ def test_every_picture_of_the_method_is_there_on_request(edge_detect: Run, tiny_
     kinds = "input,coarse,heatmap,cutout,boxes,panel"
     edge_detect("frames", "-m", tiny_model, "-o", "out", "--save", kinds, "--save-for", "all")
     for kind in kinds.split(","):
-        picture = cv2.imread(str(tmp_path / "out" / kind / "a.png.jpg"))
+        reject, good = sorted((tmp_path / "out" / kind).iterdir())
+        assert reject.name.startswith("a.") and good.name.startswith("good.")
+        picture = cv2.imread(str(reject))
         assert picture is not None and (kind == "panel" or picture.shape == (640, 960, 3))
-        assert (tmp_path / "out" / kind / "good.png.jpg").exists()
     assert not (tmp_path / "out" / "overlay").exists()
 
 
@@ -154,13 +156,14 @@ def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path
         (["empty", "-m", "MODEL", "-o", "out"], "no frames found in empty"),
         (["frames", "-m", "none.onnx", "-o", "out"], "none.onnx: can't be read: No such file"),
         (["frames", "-m", "frames/a.png", "-o", "out"], "frames/a.png: is no ONNX model"),
-        (["frames", "-m", "MODEL", "-o", "notes"], "notes: results can't be written there"),
+        (["frames", "-m", "MODEL", "-o", "notes"], "notes: is a file; results need a folder"),
         (["frames", "-m", "MODEL", "-o", "/proc/out"], "/proc/out: results can't be written there"),
         (
             ["frames", "-m", "MODEL", "-o", "out", "--save", "rainbow"],
             "--save rainbow: no such picture; there are overlay",
         ),
         (["inspct", "frames", "-m", "MODEL", "-o", "out"], "did you mean the command `inspect`?"),
+        (["chek", "MODEL"], "did you mean the command `check`?"),
         (["info", "frames/a.png"], "frames/a.png: is no ONNX model"),
         (["check", "none.onnx"], "none.onnx: can't be read"),
     ],
@@ -183,7 +186,7 @@ def test_results_made_in_different_ways_are_not_mixed(edge_detect: Run, tiny_mod
     for arguments, what in (
         (["frames", "-m", "other.onnx"], "model"),
         (["frames", "-m", tiny_model, "--threshold", "1"], "threshold"),
-        (["frames", "-m", tiny_model, "--single-box"], "single box"),
+        (["frames", "-m", tiny_model, "--single-box"], "--single-box"),
         (["others", "-m", tiny_model], "folder of frames"),
     ):
         done = edge_detect(*arguments, "-o", "out")
@@ -207,8 +210,9 @@ def test_a_frame_written_again_keeps_the_pictures_of_both(edge_detect: Run, tiny
     for square in ((32, 16, 64, 48), (0, 0, 32, 32)):
         tiny.write_frames(tmp_path / "frames", {"a.jpg": tiny.frame(square)})
         edge_detect("frames", "-m", tiny_model, "-o", "out")
-    names = sorted(path.name for path in (tmp_path / "out" / "overlay").iterdir())
-    assert len(names) == 2 and names[0].startswith("a.jpg") and "a.jpg" in names
+    hashes = [json.loads(line)["sha256"][:8] for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    names = {path.name for path in (tmp_path / "out" / "overlay").iterdir()}
+    assert names == {f"a.{hash_}.jpg" for hash_ in hashes} and len(names) == 2
 
 
 def test_frames_that_are_awkward_to_draw_are_drawn(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_text_file_that_is_no_list_is_refused(data: bytes, says: str, tmp_path
 
 def test_a_list_from_a_windows_editor_is_read(tmp_path: Path) -> None:
     write_frames(tmp_path, {"1.png": PICTURE})
-    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + f"{tmp_path / '1.png'}\r\n".encode())
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + f"# frames\r\n{tmp_path / '1.png'}\r\n".encode())
     assert names(frames.find([str(tmp_path / "list.txt")])) == ["1.png"]
 
 
