@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from edge_runtime.errors import OutputError, UsageError, require, run_command
+from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn"))
@@ -116,8 +116,12 @@ def main(
     except OSError as err:
         raise OutputError(f"{out}: can't be made: {err.strerror}") from None
 
-    samples = load(data, input_hw, progress=lambda done, total: report("reading frames", done, total))
-    parts = split(samples.frames, data, validation, group, seed)
+    try:
+        samples = load(data, input_hw, progress=lambda done, total: report("reading frames", done, total))
+        parts = split(samples.frames, data, validation, group, seed)
+    except EdgeDetectError:
+        out.rmdir()
+        raise
     train, held_out = samples.pick(parts.train), samples.pick(parts.validation)
 
     import keras  # takes seconds to import: only when the frames are known to be usable

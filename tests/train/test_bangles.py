@@ -107,7 +107,7 @@ def test_boxes_are_tight_and_inside(anomalies: list[Picture]) -> None:
             assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x0, y0, x1, y1)
             assert 0 <= x0 < x1 <= 640
             assert 0 <= y0 < y1 <= 480
-            assert 18 <= max(x1 - x0, y1 - y0) <= 112
+            assert 24 <= max(x1 - x0, y1 - y0) <= 170
 
 
 def test_two_defects_do_not_touch(anomalies: list[Picture]) -> None:
