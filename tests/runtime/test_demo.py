@@ -24,7 +24,7 @@ def test_the_bundled_model_finds_defects_and_shows_where(tmp_path: Path) -> None
     figures = measure(
         judge(tmp_path / "frames", tmp_path / "frames" / "truth.json", inspector), inspector.model.input_hw
     )
-    assert figures["image_auroc"] >= 0.97
-    assert figures["peak_on_defect"] >= 0.8
+    assert figures["image_auroc"] >= 0.88
+    assert figures["peak_on_defect"] >= 0.75
     assert figures["boxes_per_good_frame_whatever_the_verdict"] <= 0.1
-    assert figures["largest_residual"] <= 1e-2
+    assert figures["largest_residual"] <= 1e-3
