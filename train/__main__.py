@@ -116,26 +116,26 @@ def main(
     except OSError as err:
         raise OutputError(f"{out}: can't be made: {err.strerror}") from None
 
+    slim_width = width if backbone is Backbone.SLIM else 1.0
+    batch_norm = source == "none" or backbone is Backbone.SLIM
     try:
         samples = load(data, input_hw, progress=lambda done, total: report("reading frames", done, total))
         parts = split(samples.frames, data, validation, group, seed)
+
+        import keras  # takes seconds to import: only when the frames are known to be usable
+
+        from train import batches, fit, run, vgg
+
+        keras.utils.set_random_seed(seed)
+        model = vgg.build(input_hw, slim_width, wiring.value, batch_norm)
+        if earlier:
+            vgg.load_earlier(model, earlier)
+        elif source != "none":
+            vgg.load_backbone_weights(model, source)
     except EdgeDetectError:
         out.rmdir()
         raise
     train, held_out = samples.pick(parts.train), samples.pick(parts.validation)
-
-    import keras  # takes seconds to import: only when the frames are known to be usable
-
-    from train import batches, fit, run, vgg
-
-    keras.utils.set_random_seed(seed)
-    slim_width = width if backbone is Backbone.SLIM else 1.0
-    batch_norm = source == "none" or backbone is Backbone.SLIM
-    model = vgg.build(input_hw, slim_width, wiring.value, batch_norm)
-    if earlier:
-        vgg.load_earlier(model, earlier)
-    elif source != "none":
-        vgg.load_backbone_weights(model, source)
     recipe = batches.Recipe(
         epochs=epochs,
         batch_size=batch_size,

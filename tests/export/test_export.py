@@ -220,3 +220,10 @@ def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> No
         assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
         assert done.stderr.startswith("error: ") and says in done.stderr
         assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_can_not_be_read_leave_nothing_behind(module: Run, bangles: Path, tmp_path: Path) -> None:
+    (tmp_path / "notop.h5").write_text("hello")
+    done = module("train", bangles, "-o", tmp_path / "run", "--weights", tmp_path / "notop.h5", "--input-size", "32")
+    assert done.returncode == 2 and "expected the layout of vgg19_weights" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
