@@ -181,12 +181,11 @@ def _progress(outcomes: "Iterator[Outcome]", total: int) -> "Iterator[Outcome]":
 
 def _summarise(counts: Counter[str], out: Path) -> None:
     judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error"))
+    total = sum(counts.values()) - counts["repeated"]
     earlier = ""
     if counts["repeated"]:
         earlier = f" ({counts['repeated']} of them by an earlier run: no new rows and no new pictures)"
-    print(
-        f"{sum(counts.values()) - counts['repeated']} frames: {judged}{earlier}. Results are in {out}", file=sys.stderr
-    )
+    print(f"{total} frame{'' if total == 1 else 's'}: {judged}{earlier}. Results are in {out}", file=sys.stderr)
 
 
 def _exit_code(counts: Counter[str], exit_zero: bool) -> Exit:

@@ -92,9 +92,9 @@ class Inspector:
         margin = float(prediction.logits[1]) - float(prediction.logits[0])
         coarse = cam.class_activation_map(prediction.activations, self.model.head)
         exact = self.model.manifest.explanation == "exact"
-        residual = self._residual(coarse, 0.0, margin) if exact else None
         if not (math.isfinite(margin) and np.isfinite(coarse).all()):
             raise FrameError("gets no finite answer from the model; export the model again")
+        residual = self._residual(coarse, 0.0, margin) if exact else None
         score = 1 / (1 + math.exp(-max(-700.0, min(700.0, margin))))
         if score < self._threshold:
             return Judgement(Verdict.GOOD, score, margin, residual, Maps(coarse), ())
@@ -107,7 +107,7 @@ class Inspector:
     def _residual(self, map_: Array, bias: float, margin: float) -> float:
         """How far a map is from adding up to the margin, in logits. Raises FrameError beyond the tolerance."""
         rest = cam.residual(map_, self.model.head, margin - bias)
-        if rest > RESIDUAL_TOLERANCE * max(1.0, abs(margin)):
+        if not rest <= RESIDUAL_TOLERANCE * max(1.0, abs(margin)):  # so that NaN is refused, too
             raise FrameError(
                 f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
             )

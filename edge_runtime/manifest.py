@@ -107,11 +107,17 @@ class Manifest(_Frozen):
     width: Finite
     wiring: Literal["exact", "full"]
     explanation: Literal["exact", "approximate"]
-    fine_layer: str
+    fine_layer: Annotated[str, Field(pattern=r"^block[1-5]_conv[1-4]$")]
     calibration: Calibration
     training: Training
     parity: Parity
     golden: tuple[Golden, ...]
+
+    @property
+    def fine_hw(self) -> tuple[int, int]:
+        """(height, width) of the fine map: the input's, halved by every pooling before the layer."""
+        pools = int(self.fine_layer[len("block")]) - 1
+        return self.input_hw[0] >> pools, self.input_hw[1] >> pools
 
     @model_validator(mode="after")
     def _honest(self) -> "Manifest":

@@ -47,6 +47,8 @@ def changed(change: str) -> bytes:
             proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
         case "own function":
             proto.functions.append(onnx.helper.make_function("", "Mine", ["x"], ["y"], [], proto.opset_import))
+        case "other fine layer":
+            proto.metadata_props[0].value = tiny.manifest(fine_layer="block2_conv2").model_dump_json()
         case "contradiction":
             proto.metadata_props[0].value = tiny.manifest(explanation="approximate").model_dump_json()
         case "NaN in the head":
@@ -72,6 +74,7 @@ def changed(change: str) -> bytes:
         ("foreign operator", "domain 'com.microsoft'"),
         ("foreign opset", "domain 'com.microsoft'"),
         ("own function", "operators of its own"),
+        ("other fine layer", "its output `fine_cam` is"),
         ("contradiction", "only the exact wiring"),
     ],
 )
@@ -128,6 +131,12 @@ def with_initializer(name: str, value: list[object]) -> bytes:
 def test_an_answer_that_is_not_finite_is_no_verdict() -> None:
     inspector = Inspector(Model.from_bytes(with_initializer("bias", [np.nan, 0, 0])))
     with pytest.raises(FrameError, match="no finite answer"):
+        inspector.inspect(Frame("a.png", "0", tiny.frame()))
+
+
+def test_a_fine_map_that_is_not_finite_is_no_explanation() -> None:
+    inspector = Inspector(Model.from_bytes(with_initializer("fine_offset", [np.nan])))
+    with pytest.raises(FrameError, match="misses its margin"):
         inspector.inspect(Frame("a.png", "0", tiny.frame()))
 
 
