@@ -8,13 +8,14 @@ With A the activations that feed the pooling, (w, b) the Dense(1) and (v, beta) 
 The sign of v1 - v0 matters: without it, half of all trainings would show the good parts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from edge_runtime.manifest import HeatScale
-from edge_runtime.results import Array, Box, Defect
+from edge_runtime.results import Array, Box, Defect, Maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +119,22 @@ def enclose(found: tuple[Defect, ...], cam: Array, scale: HeatScale) -> tuple[De
     box = Box(min(b.x0 for b in boxes), min(b.y0 for b in boxes), max(b.x1 for b in boxes), max(b.y1 for b in boxes))
     evidence = np.maximum(cam - np.float32(scale.cold), 0)
     return (Defect(box, _share(box, evidence), max(defect.peak for defect in found)),)
+
+
+def locate(
+    maps: Maps, coarse: HeatScale, fine: HeatScale, input_hw: tuple[int, int], single_box: bool = False
+) -> tuple[Defect, ...]:
+    """The boxes of a reject, in input pixels: from the fine map; where it has none, from the coarse one; and else around
+    the hottest place, so that a reject has at least one unless its maps are flat."""
+    sources: list[tuple[Literal["fine", "coarse"], Array, HeatScale]] = [
+        ("coarse", upsample(maps.coarse, input_hw), coarse)
+    ]
+    if maps.fine is not None:
+        sources.insert(0, ("fine", upsample(maps.fine, input_hw), fine))
+    for find in (defects, hottest):
+        for name, map_, scale in sources:
+            found = find(map_, scale)
+            if found:
+                found = enclose(found, map_, scale) if single_box else found
+                return tuple(replace(defect, map=name) for defect in found)
+    return ()

@@ -3,16 +3,14 @@
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from edge_runtime import cam
 from edge_runtime.errors import FrameError
-from edge_runtime.manifest import HeatScale
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare, to_frame
-from edge_runtime.results import Array, Defect, Frame, Inspection, Maps, Prediction, Verdict
+from edge_runtime.results import Array, Defect, Frame, Inspection, Maps, Prediction, Verdict, probability
 
 RESIDUAL_TOLERANCE = 1e-3
 """Logits per logit of margin (at least one): what float32 sums may differ by, far below what any eye could see."""
@@ -78,10 +76,14 @@ class Inspector:
         return self.model.manifest.calibration.threshold if self.threshold is None else self.threshold
 
     @property
+    def _temperature(self) -> float:
+        return self.model.manifest.calibration.temperature
+
+    @property
     def _explain_from(self) -> float:
         """The threshold as a margin, a hair lower: what rounding makes a reject must not lack its fine map."""
         odds = self._threshold / (1 - self._threshold) if self._threshold < 1 else math.inf
-        return math.log(odds) - 1e-3 if odds > 0 else -math.inf
+        return self._temperature * math.log(odds) - 1e-3 if odds > 0 else -math.inf
 
     def judge(self, prediction: Prediction) -> Judgement:
         """Verdict and explanation.
@@ -95,14 +97,16 @@ class Inspector:
         if not (math.isfinite(margin) and np.isfinite(coarse).all()):
             raise FrameError("gets no finite answer from the model; export the model again")
         residual = self._residual(coarse, 0.0, margin) if exact else None
-        score = 1 / (1 + math.exp(-max(-700.0, min(700.0, margin))))
+        score = probability(margin, self._temperature)
         if score < self._threshold:
             return Judgement(Verdict.GOOD, score, margin, residual, Maps(coarse), ())
         fine = prediction.fine
         if fine is not None:
             self._residual(fine.cam, fine.bias, margin)
         maps = Maps(coarse, None if fine is None else cam.smooth(fine.cam))
-        return Judgement(Verdict.ANOMALY, score, margin, residual, maps, self._defects(maps))
+        calibration = self.model.manifest.calibration
+        found = cam.locate(maps, calibration.coarse, calibration.fine, self.model.input_hw, self.single_box)
+        return Judgement(Verdict.ANOMALY, score, margin, residual, maps, found)
 
     def _residual(self, map_: Array, bias: float, margin: float) -> float:
         """How far a map is from adding up to the margin, in logits. Raises FrameError beyond the tolerance."""
@@ -112,19 +116,3 @@ class Inspector:
                 f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
             )
         return rest
-
-    def _defects(self, maps: Maps) -> tuple[Defect, ...]:
-        """Boxes from the fine map; where it has none, from the coarse one; and else around the hottest place."""
-        scales, size = self.model.manifest.calibration, self.model.input_hw
-        sources: list[tuple[Literal["fine", "coarse"], Array, HeatScale]] = [
-            ("coarse", cam.upsample(maps.coarse, size), scales.coarse)
-        ]
-        if maps.fine is not None:
-            sources.insert(0, ("fine", cam.upsample(maps.fine, size), scales.fine))
-        for find in (cam.defects, cam.hottest):
-            for name, map_, scale in sources:
-                found = find(map_, scale)
-                if found:
-                    found = cam.enclose(found, map_, scale) if self.single_box else found
-                    return tuple(replace(defect, map=name) for defect in found)
-        return ()

@@ -46,19 +46,24 @@ class HeatScale(_Frozen):
 class Calibration(_Frozen):
     """Levels fitted on validation frames, on the outputs of the very network in the file.
 
-    threshold: score in (0, 1) from which on a frame is an anomaly. coarse, fine: the scales of the CAM and of the fine
-    map. good, anomaly: frames it all rests on.
+    temperature: divides the margin before it becomes a score. threshold: score in (0, 1) from which on a frame is an
+    anomaly, and rule: what it was chosen for. coarse, fine: the scales of the CAM and of the fine map. good, anomaly:
+    frames it all rests on; false_rejects and escapes: how many of these lie on the wrong side of the threshold.
     """
 
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     threshold: Annotated[float, Field(gt=0, lt=1)]
+    rule: str
     coarse: HeatScale
     fine: HeatScale
     good: Count
     anomaly: Count
+    false_rejects: Count
+    escapes: Count
 
 
 class Training(_Frozen):
-    """Where the weights come from. Counts are (good, anomaly)."""
+    """Where the weights come from. Counts are (good, anomaly). doubts: what the model may be judging instead of the defect."""
 
     weights: str
     data_sha256: str
@@ -68,6 +73,7 @@ class Training(_Frozen):
     epochs: Count
     best_epoch: Count
     validation_auroc: Finite
+    doubts: tuple[str, ...]
     versions: dict[str, str]
 
 

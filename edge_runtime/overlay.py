@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge_runtime import cam
-from edge_runtime.manifest import Calibration, HeatScale, Manifest
+from edge_runtime.manifest import Calibration, HeatScale
 from edge_runtime.results import Array, Box, Defect, Image, Inspection, Maps, Verdict
 
 PICTURES = ("overlay", "panel", "input", "coarse", "heatmap", "cutout", "boxes")
@@ -25,9 +25,8 @@ VERDICT_COLOURS = {Verdict.GOOD: (125, 122, 0), Verdict.ANOMALY: (0, 94, 213), V
 class Painter:
     """Draws any of PICTURES for one model. Colours mean the same in every frame: the heat scale is absolute."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.calibration: Calibration = manifest.calibration
-        self.input_hw = manifest.input_hw
+    def __init__(self, calibration: Calibration, input_hw: tuple[int, int]) -> None:
+        self.calibration, self.input_hw = calibration, input_hw
 
     def __call__(self, kind: str, image: Image, inspection: Inspection, maps: Maps) -> Image:
         """image: (H, W, 3) uint8 BGR, the frame; maps: its evidence. Returns uint8 BGR."""

@@ -41,7 +41,7 @@ class Outcome:
 
 def run(files: Iterable[FrameFile], inspector: Inspector, ledger: Ledger, pictures: Pictures) -> Iterator[Outcome]:
     """Inspect every frame that has no committed row yet, in order. Raises OutputError where results can't be written."""
-    draw = overlay.Painter(inspector.model.manifest)
+    draw = overlay.Painter(inspector.model.manifest.calibration, inspector.model.input_hw)
     for file in files:
         yield _one(file, inspector, ledger, pictures, draw)
 

@@ -20,6 +20,11 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
+def probability(margin: float, temperature: float) -> float:
+    """Margin in logits -> probability of `anomaly` in [0, 1]: the sigmoid of margin / temperature (Guo et al. 2017)."""
+    return 1 / (1 + math.exp(-max(-700.0, min(700.0, margin / temperature))))
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """Axis-aligned box in pixels, half-open: width is x1 - x0, slicing needs no +1."""

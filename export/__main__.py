@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import sys
 from enum import StrEnum
@@ -18,13 +19,15 @@ run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx")
 
 from edge_runtime import frames
 from edge_runtime.durable import write_bytes
+from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.manifest import Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
+from train import report
 from train import run as runs
-from train.calibrate import Validated, calibrate
-from train.data import LabelledFrame, Split
+from train.calibrate import Terms, Validated, calibrate
+from train.data import LabelledFrame, Samples, Split
 
 BATCHES = (1, 8)
 POOR_AUROC = 0.9
@@ -50,31 +53,55 @@ def main(
         FineLayer, typer.Option(help="Layer of the fine map that draws the boxes.")
     ] = FineLayer.BLOCK3_CONV4,
     min_box_area: Annotated[int, typer.Option(min=1, help="Smallest region that becomes a box, in input pixels.")] = 64,
+    max_false_rejects: Annotated[
+        str, typer.Option(metavar="SHARE", help="Share of the good frames that may be rejected, such as 0.5%.")
+    ] = "",
+    cost_escape: Annotated[
+        float | None, typer.Option(min=0, help="What a missed defect costs, counted in false rejects.")
+    ] = None,
+    defect_rate: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE",
+            help="With --cost-escape: share of the frames on the line that are defective, such as 1%. Default: that of the validation frames.",
+        ),
+    ] = "",
 ) -> None:
-    """Convert, calibrate on the validation frames, compare with the trained model, and only then write."""
+    """Convert, calibrate on the validation frames, compare with the trained model, and only then write.
+
+    The threshold gives escapes and false rejects the same weight unless --max-false-rejects or --cost-escape says otherwise.
+    """
+    terms = Terms(
+        max_false_rejects=share("--max-false-rejects", max_false_rejects),
+        cost_escape=cost_escape,
+        defect_rate=share("--defect-rate", defect_rate),
+        false_boxes=false_boxes,
+        min_box_area=min_box_area,
+    )
     if out.suffix != ".onnx":
         raise UsageError(f"{out}: expected a file name that ends in .onnx")
     model = model / runs.MODEL if model.is_dir() else model
-    run, split = runs.read(model.parent)
-    images = load_frames(split, data, run.input_hw)
+    run, split, history = runs.read(model.parent)
+    settings = run.settings
+    images = load_frames(split, data, settings.input_hw)
     labels = [frame.label for frame in split.validation]
 
     from export import convert, golden, parity  # TensorFlow takes seconds to import
 
     print(f"comparing the exported graph with the trained model on {len(labels)} frames ...", file=sys.stderr)
-    trained_model = convert.load(model, run)
-    graph = convert.to_onnx(convert.fold(trained_model, run), fine_layer.value)
+    trained_model = convert.load(model, settings)
+    graph = convert.to_onnx(convert.fold(trained_model, settings), fine_layer.value)
     draft = draft_manifest(run, fine_layer.value)
     runtime = Model.from_bytes(convert.with_manifest(graph, draft))
     file = {batch: parity.ask_file(runtime, images, batch) for batch in BATCHES}
     answers = file[BATCHES[0]]
     seen = Validated(answers.margins, answers.cams, parity.fine_maps(runtime, images, answers), np.array(labels))
-    calibration = calibrate(seen, run.input_hw, false_boxes, min_box_area)
+    calibration = calibrate(seen, settings.input_hw, terms)
     trained = parity.ask_keras(trained_model, images, max(BATCHES))
     versions = {
         name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
     }
-    agreed = parity.compare(trained, file, calibration, run.input_hw, versions)
+    agreed = parity.compare(trained, file, calibration, settings.input_hw, versions)
     shown = golden.choose(answers.margins.tolist(), labels)
     manifest = draft.model_copy(
         update={
@@ -88,12 +115,15 @@ def main(
     data_out = convert.with_manifest(graph, manifest)
     Model.from_bytes(data_out)
     write_bytes(out, data_out)
-    for doubt in doubts(run, calibration, false_boxes):
-        print(f"warning: {doubt}", file=sys.stderr)
+    told = report.Told(run, history, seen, calibration, Samples(split.validation, images), fine=True)
+    page = report.write(model.parent, told)
+    for doubt in doubts(run, calibration, terms):
+        print(f"note: {doubt}", file=sys.stderr)
     print(
         json.dumps(
             {
                 "model": str(out),
+                "report": str(page),
                 "bytes": len(data_out),
                 "calibration": calibration.model_dump(),
                 "parity": agreed.model_dump(exclude={"versions"}),
@@ -102,17 +132,40 @@ def main(
     )
 
 
-def doubts(run: runs.Run, calibration: Calibration, false_boxes: float) -> list[str]:
+def share(option: str, text: str) -> float | None:
+    """`0.5%` or `0.005` -> 0.005; None for no text. Raises UsageError."""
+    if not text:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise UsageError(f"{option} {text}: expected a share such as 0.5% or 0.005")
+    return value
+
+
+def doubts(run: runs.Run, calibration: Calibration, terms: Terms) -> list[str]:
     """What the file can't promise, in plain words."""
-    found = []
+    found = list(run.audit.doubts)
     if run.validation_auroc < POOR_AUROC:
         found.append(
             f"validation AUROC {run.validation_auroc:.2f}: this model will miss many defects; train longer or on more frames"
         )
-    if false_boxes and calibration.good < 1 / false_boxes:
+    if terms.false_boxes and calibration.good < 1 / terms.false_boxes:
         found.append(
-            f"calibrated on {calibration.good} good frames; --false-boxes {false_boxes:g} needs {1 / false_boxes:.0f} to mean anything"
+            f"calibrated on {calibration.good} good frames; --false-boxes {terms.false_boxes:g} needs {1 / terms.false_boxes:.0f} to mean anything"
         )
+    if terms.max_false_rejects and calibration.good < 1 / terms.max_false_rejects:
+        found.append(
+            f"calibrated on {calibration.good} good frames; at most {percent(terms.max_false_rejects)} false rejects needs {1 / terms.max_false_rejects:.0f} to mean anything"
+        )
+    found.extend(
+        promise(
+            Rate(calibration.escapes, calibration.anomaly),
+            Rate(calibration.false_rejects, calibration.good),
+        )
+    )
     return found
 
 
@@ -137,28 +190,40 @@ def _load(root: Path, labelled: LabelledFrame, input_hw: tuple[int, int]) -> Ima
 
 def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
     """What is known before the file has answered anything. It only ever reaches the calibration."""
+    settings = run.settings
     unknown = HeatScale(cold=0, hot=1, box_heat=1, min_box_area=1, false_boxes=0)
     return Manifest(
         schema_version=1,
-        product=run.product,
+        product=settings.product,
         classes=("good", "anomaly"),
-        input_hw=run.input_hw,
+        input_hw=settings.input_hw,
         resize="stretch-area",
-        backbone=run.backbone,
-        width=run.width,
-        wiring=run.wiring,
-        explanation="exact" if run.wiring == "exact" else "approximate",
+        backbone=settings.backbone,
+        width=settings.width,
+        wiring=settings.wiring,
+        explanation="exact" if settings.wiring == "exact" else "approximate",
         fine_layer=fine_layer,
-        calibration=Calibration(threshold=0.5, coarse=unknown, fine=unknown, good=0, anomaly=0),
+        calibration=Calibration(
+            temperature=1,
+            threshold=0.5,
+            rule="none yet",
+            coarse=unknown,
+            fine=unknown,
+            good=0,
+            anomaly=0,
+            false_rejects=0,
+            escapes=0,
+        ),
         training=Training(
-            weights=run.weights,
-            data_sha256=run.data_sha256,
+            weights=Path(settings.weights).name,
+            data_sha256=settings.data_sha256,
             train_counts=run.train_counts,
             validation_counts=run.validation_counts,
-            seed=run.seed,
+            seed=settings.recipe.seed,
             epochs=run.epochs,
             best_epoch=run.best_epoch,
             validation_auroc=run.validation_auroc,
+            doubts=run.audit.doubts,
             versions=run.versions,
         ),
         parity=Parity(frames=0, logits=0, cam=0, box_iou=1, flips=0, versions={}),

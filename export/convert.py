@@ -15,19 +15,19 @@ from edge_runtime.manifest import METADATA_KEY, Manifest
 from edge_runtime.model import HEAD_OUTPUTS
 from export import fine
 from train import vgg
-from train.run import Run
+from train.run import Settings
 
 OPSET = 17
 """At 18 GlobalAveragePool turns into ReduceMean, which onnxruntime's quantiser has no entry for."""
 
 
-def load(path: Any, run: Run) -> keras.Model:
+def load(path: Any, settings: Settings) -> keras.Model:
     """The trained model. Raises UsageError for a file that is none, or is not the one RUN/run.json speaks of."""
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as err:  # Keras raises whatever zip, JSON and HDF5 readers raise
         raise UsageError(f"{path}: is no Keras model that can be loaded ({first_line(err)})") from None
-    expected = vgg.build(run.input_hw, run.width, run.wiring, run.batch_norm)
+    expected = vgg.build(settings.input_hw, settings.width, settings.wiring, settings.batch_norm)
     if model.input_shape != expected.input_shape or shapes(model) != shapes(expected):
         raise UsageError(f"{path}: is a Keras model, but not the one that run.json beside it describes")
     return model
@@ -43,9 +43,9 @@ def head_weights(model: keras.Model) -> dict[str, Any]:
     return {name: np.asarray(value, np.float32) for name, value in zip(HEAD_OUTPUTS, values, strict=True)}
 
 
-def fold(model: keras.Model, run: Run) -> keras.Model:
+def fold(model: keras.Model, settings: Settings) -> keras.Model:
     """The same function as a plain VGG19: every BatchNorm folded into its convolution, in float64."""
-    plain = vgg.build(run.input_hw, run.width, run.wiring, batch_norm=False)
+    plain = vgg.build(settings.input_hw, settings.width, settings.wiring, batch_norm=False)
     norms = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
     for layer in plain.layers:
         trained = model.get_layer(layer.name) if layer.weights else None

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ from edge_runtime.cam import Head
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Calibration, Parity
 from edge_runtime.model import Model
-from edge_runtime.results import Array, Box, Image, Prediction, agreement
+from edge_runtime.results import Array, Box, Image, Prediction, agreement, probability
 from export.convert import head_weights
 from train import vgg
 
@@ -85,7 +84,7 @@ def compare(
         logits=max(_distance(answers.logits, trained.logits) for answers in file.values()),
         cam=max(_distance(answers.cams, trained.cams) for answers in file.values()),
         box_iou=min(agreement(a, b) for boxes in found.values() for a, b in zip(boxes, expected, strict=True)),
-        flips=max(_flips(answers.margins, trained.margins, calibration.threshold) for answers in file.values()),
+        flips=max(_flips(answers.margins, trained.margins, calibration) for answers in file.values()),
         versions=versions,
     )
     breaches = [
@@ -119,6 +118,8 @@ def _distance(a: Array, b: Array) -> float:
     return float(np.abs(a.astype(np.float64) - b).max())
 
 
-def _flips(a: Array, b: Array, threshold: float) -> int:
-    edge: Any = np.log(threshold / (1 - threshold))
-    return int(((a >= edge) != (b >= edge)).sum())
+def _flips(a: Array, b: Array, calibration: Calibration) -> int:
+    def rejects(margins: Array) -> list[bool]:
+        return [probability(float(one), calibration.temperature) >= calibration.threshold for one in margins]
+
+    return sum(ours != theirs for ours, theirs in zip(rejects(a), rejects(b), strict=True))

@@ -1,25 +1,23 @@
 """python -m train DATA -o RUN"""
 
-import hashlib
 import json
 import os
 import re
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
+from edge_runtime.errors import UsageError, require, run_command
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-run_command(lambda: require("keras", "sklearn"))
+run_command(lambda: require("keras", "sklearn", "matplotlib", "jinja2", "PIL"))
 
-from train.augment import Augmentation
-from train.data import LabelledFrame, load, split
+from train import augment
+from train.job import Order, execute, file_sha256
+from train.recipe import Recipe
+from train.run import Settings, read
 
 
 class Backbone(StrEnum):
@@ -78,7 +76,23 @@ def main(
             help="Regular expression on a frame's path; frames with the same match stay on one side of the split."
         ),
     ] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="split.json of an earlier training, to validate on the same frames again.")
+    ] = None,
     flip: Annotated[bool, typer.Option(help="Mirror frames while training; switch off for directional parts.")] = True,
+    augmentation: Annotated[
+        str,
+        typer.Option(
+            "--augment",
+            metavar="NAME=VALUE,...",
+            help="How far frames are changed at random while training; 0 or no switches a change off. "
+            f"Defaults: {augment.listed()}.",
+        ),
+    ] = "",
+    roi: Annotated[
+        Path | None,
+        typer.Option(help="Picture that is white where the part is: the audit tells how much evidence lies outside."),
+    ] = None,
     product: Annotated[
         str, typer.Option(help="Name of the part, kept in the model file. Default: the data folder's name.")
     ] = "",
@@ -97,9 +111,22 @@ def main(
             help="Epochs on crops with made-up defects before the first whole frame; pays when training from scratch.",
         ),
     ] = 0,
+    head_epochs: Annotated[
+        int, typer.Option(min=0, help="Epochs for the dense layers alone, first, where training starts from weights.")
+    ] = 3,
+    frozen_blocks: Annotated[
+        int,
+        typer.Option(
+            min=0, max=5, help="Of VGG19's five blocks, how many keep the weights of --weights imagenet or FILE."
+        ),
+    ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
 ) -> None:
-    """Learn to tell good frames from anomalies."""
+    """Learn to tell good frames from anomalies.
+
+    A training that was killed goes on after its last epoch when the same command is run again. Ctrl-C ends it early and
+    keeps the best epoch so far. RUN/report.html tells what came of it.
+    """
     source = weights or ("none" if backbone is Backbone.SLIM else "imagenet")
     earlier = Path(source) if source.endswith(".keras") else None
     if backbone is Backbone.SLIM and source != "none" and earlier is None:
@@ -107,105 +134,36 @@ def main(
             "vgg19-slim has no published weights: train it with --weights none or from an earlier RUN/model.keras, "
             "or use --backbone vgg19"
         )
-    input_hw = parse_size(input_size)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise OutputError(f"{out}: can't be made: {err.strerror}") from None
-
-    slim_width = width if backbone is Backbone.SLIM else 1.0
-    batch_norm = source == "none" or backbone is Backbone.SLIM
-    try:
-        samples = load(data, input_hw, progress=lambda done, total: report("reading frames", done, total))
-        parts = split(samples.frames, data, validation, group, seed)
-
-        import keras  # takes seconds to import: only when the frames are known to be usable
-
-        from train import batches, fit, run, vgg
-
-        keras.utils.set_random_seed(seed)
-        model = vgg.build(input_hw, slim_width, wiring.value, batch_norm)
-        if earlier:
-            vgg.load_earlier(model, earlier)
-        elif source != "none":
-            vgg.load_backbone_weights(model, source)
-    except EdgeDetectError:
-        out.rmdir()
-        raise
-    train, held_out = samples.pick(parts.train), samples.pick(parts.validation)
-    recipe = batches.Recipe(
+    pretrained = backbone is Backbone.VGG19 and source != "none" and earlier is None
+    # VGG19's own weights know no BatchNorm; from scratch, nothing is learned without.
+    batch_norm = read(earlier.parent)[0].settings.batch_norm if earlier else not pretrained
+    recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate or (1e-3 if batch_norm else 1e-4),
+        learning_rate=learning_rate or (1e-4 if pretrained else 1e-3),
         patience=patience,
         seed=seed,
         paste=paste,
         warm_up=warm_up,
-        augmentation=Augmentation() if flip else Augmentation(flip_horizontal=False, flip_vertical=False),
+        head_epochs=head_epochs if pretrained else 0,
+        frozen_blocks=frozen_blocks if pretrained else 0,
+        augmentation=augment.adjusted(augmentation, flip),
     )
-    print(
-        f"training {backbone} ({model.count_params():,} parameters) on {describe(parts.train)}, validating on {describe(parts.validation)}",
-        file=sys.stderr,
-    )
-    if warm_up:
-        crop_hw = (max(32, input_hw[0] // 32 * 16), max(32, input_hw[1] // 32 * 16))
-        small = vgg.build(crop_hw, slim_width, wiring.value, batch_norm)
-        small.set_weights(model.get_weights())
-        fit.warm_up(small, train, recipe)
-        model.set_weights(small.get_weights())
-    history, best, best_epoch = fit.fit(model, train, held_out, recipe)
-
-    model.save(out / run.MODEL)
-    record = run.Run(
+    settings = Settings(
         product=product or data.absolute().name,
         backbone=backbone.value,
-        width=slim_width,
+        width=width if backbone is Backbone.SLIM else 1.0,
         wiring=wiring.value,
-        weights=f"an earlier training, sha256 {file_sha256(earlier)}" if earlier else Path(source).name,
+        weights=f"an earlier training, sha256 {file_sha256(earlier)}" if earlier else source,
         batch_norm=batch_norm,
-        input_hw=input_hw,
-        seed=seed,
-        epochs=len(history["loss"]),
-        best_epoch=best_epoch,
-        validation_auroc=best.auroc,
-        augmentation=asdict(recipe.augmentation),
-        train_counts=counts(parts.train),
-        validation_counts=counts(parts.validation),
-        data_sha256=fingerprint(samples.frames),
-        versions=run.versions(),
+        input_hw=parse_size(input_size),
+        recipe=recipe,
+        group=group,
+        validation=validation,
+        data_sha256="",
+        roi_sha256=None,
     )
-    metrics = {"validation_auroc": best.auroc, "validation_loss": best.loss, "best_epoch": best_epoch}
-    run.write(out, record, parts, history, metrics)
-    print(f"kept epoch {best_epoch}; next: python -m export {out / run.MODEL} -o part.onnx", file=sys.stderr)
-    print(json.dumps({"model": str(out / run.MODEL), **metrics}))
-
-
-def counts(frames: Sequence[LabelledFrame]) -> tuple[int, int]:
-    anomalies = sum(frame.label for frame in frames)
-    return len(frames) - anomalies, anomalies
-
-
-def describe(frames: Sequence[LabelledFrame]) -> str:
-    good, anomaly = counts(frames)
-    return f"{good} good + {anomaly} anomaly frames"
-
-
-def fingerprint(frames: Sequence[LabelledFrame]) -> str:
-    """One hash for the whole data set: every label with its frame's content, in any order."""
-    lines = sorted(f"{frame.label} {frame.sha256}" for frame in frames)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def report(what: str, done: int, total: int) -> None:
-    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
-        print(f"\r{what}: {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+    print(json.dumps(execute(Order(data, out, settings, earlier, split, roi))))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Random changes that leave the label true: position, light, focus, noise. In the data pipeline, never in the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
 
+from edge_runtime.errors import UsageError
 from edge_runtime.results import Image
 
 
@@ -51,3 +52,30 @@ class Augmentation:
             lit = np.asarray(cv2.GaussianBlur(lit, (0, 0), sigma), np.float32)
         lit += rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0, self.noise))
         return np.asarray(np.clip(lit, 0, 255), np.uint8)
+
+
+def listed() -> str:
+    """Every change with its default."""
+    defaults = Augmentation()
+    values = {field.name: getattr(defaults, field.name) for field in fields(Augmentation)}
+    return ", ".join(
+        f"{name}={('yes' if value else 'no') if isinstance(value, bool) else f'{value:g}'}"
+        for name, value in values.items()
+    )
+
+
+def adjusted(settings: str, flip: bool = True) -> Augmentation:
+    """`rotate=0,noise=5,flip_vertical=no` -> the defaults with these changes. flip: False switches both flips off.
+    Raises UsageError, which lists all changes."""
+    augmentation = Augmentation() if flip else Augmentation(flip_horizontal=False, flip_vertical=False)
+    for setting in filter(None, settings.split(",")):
+        name, _, value = (part.strip().replace("-", "_") for part in setting.partition("="))
+        try:
+            is_switch = isinstance(getattr(augmentation, name), bool)
+            number = {"yes": True, "no": False}[value] if is_switch else float(value)
+            if not 0 <= number < 256:
+                raise ValueError(value)
+            augmentation = replace(augmentation, **{name: number})  # type: ignore[arg-type]  # checked by its default
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise UsageError(f"--augment {setting}: expected NAME=VALUE, of {listed()}") from None
+    return augmentation

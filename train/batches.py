@@ -1,6 +1,5 @@
 """What the training loop is fed: shuffled, changed frames, some with a made-up defect at a known place."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -8,25 +7,9 @@ import keras
 import numpy as np
 
 from edge_runtime.results import Array, Image
-from train.augment import Augmentation
 from train.data import Samples
 from train.paste import paste_defect
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train. patience: epochs without a better validation before stopping. paste: share of the
-    good frames that get a made-up defect at a known place, which then counts as an anomaly; 0 switches it off.
-    warm_up: epochs on crops of good frames, half of them with a made-up defect, before the first whole frame."""
-
-    epochs: int = 30
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    patience: int = 10
-    seed: int = 0
-    paste: float = 0.3
-    warm_up: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
+from train.recipe import Recipe
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
@@ -35,14 +18,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no ty
     def __init__(self, samples: Samples, recipe: Recipe, cells_hw: tuple[int, int]) -> None:
         """cells_hw: (rows, columns) of the map that the pooling reads."""
         super().__init__()
-        self.samples, self.recipe, self.cells_hw, self.epoch = samples, recipe, cells_hw, 0
+        self.samples, self.recipe, self.cells_hw = samples, recipe, cells_hw
         good, anomaly = np.bincount(samples.labels, minlength=2)
         expected = np.array([good * (1 - recipe.paste), anomaly + good * recipe.paste])
         self.class_weights = (len(samples.labels) / (2 * np.maximum(expected, 1))).astype(np.float32)
-        self._shuffle()
+        self.start_at(0)
 
-    def _shuffle(self) -> None:
-        self.order = np.random.default_rng((self.recipe.seed, self.epoch)).permutation(len(self.samples.labels))
+    def start_at(self, epoch: int) -> None:
+        """To be called before every epoch: Keras ends epochs that it never ran."""
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.samples.labels))
 
     def __len__(self) -> int:
         return max(1, len(self.order) // self.recipe.batch_size)
@@ -71,10 +56,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no ty
         """The cells that a mask (h, w) covers at least half as much as the one it covers most."""
         coverage = cv2.resize(mask, self.cells_hw[::-1], interpolation=cv2.INTER_AREA)
         return np.asarray(coverage > 0.5 * coverage.max(), np.float32)
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._shuffle()
 
 
 class WarmUp(Batches):

@@ -1,5 +1,6 @@
 """Two folders of frames -> labelled frames, split so that what is validated was never trained on."""
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sklearn.model_selection import StratifiedGroupKFold
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, UsageError
 from edge_runtime.preprocess import prepare
-from edge_runtime.results import Image
+from edge_runtime.results import Array, Image
+from train.cues import measure
 
 MIN_PER_CLASS = 5
 FOLDS = 20
@@ -79,8 +81,10 @@ def class_folders(root: Path) -> tuple[list[Path], list[Path]]:
     )
 
 
-def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], None]) -> Samples:
-    """Read and prepare every frame. Raises UsageError for frames that can't be read, too few frames
+def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], None]) -> tuple[Samples, Array]:
+    """Read and prepare every frame, and measure its trivial cues, (n, len(CUES)).
+
+    Raises UsageError for frames that can't be read, too few frames
     in a class, or one picture in both classes; each message names the files."""
     root = Path(os.path.abspath(root))
     files = [
@@ -96,18 +100,20 @@ def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], N
                 f"{root}: {counts[label]} {name} frames; at least {MIN_PER_CLASS} are needed to learn from"
             )
 
-    def one(item: tuple[frames.FrameFile, int]) -> tuple[LabelledFrame, Image] | str:
+    def one(item: tuple[frames.FrameFile, int]) -> tuple[LabelledFrame, Image, Array] | str:
         file, label = item
         try:
-            frame = frames.read(file)
+            data = frames.read_bytes(file.path)
+            image = frames.decode(data)
         except FrameError as err:
             return f"{file.path} {err}"
         path = file.path.relative_to(root).as_posix()
         if frames.printable(path) != path:
             return f"{frames.printable(path)} has a name that is no UTF-8"
-        return LabelledFrame(path=path, label=label, sha256=frame.sha256), prepare(frame.image, input_hw)
+        labelled = LabelledFrame(path=path, label=label, sha256=hashlib.sha256(data).hexdigest())
+        return labelled, prepare(image, input_hw), measure(file.path.name, data, image)
 
-    loaded: list[tuple[LabelledFrame, Image]] = []
+    loaded: list[tuple[LabelledFrame, Image, Array]] = []
     broken: list[str] = []
     with ThreadPoolExecutor() as pool:
         for done, result in enumerate(pool.map(one, files), 1):
@@ -115,8 +121,9 @@ def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], N
             progress(done, len(files))
     if broken:
         raise UsageError(_listed(f"{len(broken)} frames can't be used; repair or remove them", broken))
-    _refuse_contradictions([frame for frame, _ in loaded])
-    return Samples(tuple(frame for frame, _ in loaded), np.stack([image for _, image in loaded]))
+    labelled, images, cues = zip(*loaded, strict=True)
+    _refuse_contradictions(labelled)
+    return Samples(labelled, np.stack(images)), np.stack(cues)
 
 
 def _refuse_contradictions(labelled: Sequence[LabelledFrame]) -> None:
@@ -144,7 +151,7 @@ def split(labelled: Sequence[LabelledFrame], root: Path, share: float, group: st
     names the group (a part, a place, a sequence). share: of the frames to validate on, in (0, 0.5].
     Raises UsageError.
     """
-    groups = _groups(labelled, group)
+    groups = name_groups(labelled, group)
     labels = np.array([frame.label for frame in labelled])
     fewest = min(
         len({name for name, label in zip(groups, labels, strict=True) if label == wanted}) for wanted in (0, 1)
@@ -171,7 +178,8 @@ def split(labelled: Sequence[LabelledFrame], root: Path, share: float, group: st
     return result
 
 
-def _groups(labelled: Sequence[LabelledFrame], group: str | None) -> list[str]:
+def name_groups(labelled: Sequence[LabelledFrame], group: str | None) -> list[str]:
+    """The group of every frame; see `split`. Raises UsageError."""
     if group is None:
         return [frame.sha256 for frame in labelled]
     try:
@@ -182,4 +190,38 @@ def _groups(labelled: Sequence[LabelledFrame], group: str | None) -> list[str]:
     unmatched = [frame.path for frame, match in zip(labelled, found, strict=True) if match is None]
     if unmatched:
         raise UsageError(_listed(f"--group {group!r} does not match {len(unmatched)} frames", unmatched))
-    return [match.group(1 if match.re.groups else 0) for match in found if match]
+    names = [match.group(1 if match.re.groups else 0) for match in found if match]
+    _refuse_copies_across(labelled, names, group)
+    return names
+
+
+def _refuse_copies_across(labelled: Sequence[LabelledFrame], names: Sequence[str], group: str) -> None:
+    """One picture in two groups could be trained on and validated with."""
+    first: dict[str, tuple[str, str]] = {}
+    copies = []
+    for frame, name in zip(labelled, names, strict=True):
+        path, earlier = first.setdefault(frame.sha256, (frame.path, name))
+        if earlier != name:
+            copies.append(f"{path} = {frame.path}")
+    if copies:
+        raise UsageError(
+            _listed(
+                f"{len(copies)} frames are copies of a frame in another group of --group {group!r}; remove them", copies
+            )
+        )
+
+
+def reuse(labelled: Sequence[LabelledFrame], file: Path) -> Split:
+    """The split of an earlier training, for the same frames. Raises UsageError where they are not the same."""
+    try:
+        earlier = Split.model_validate_json(file.read_bytes())
+    except OSError as err:
+        raise UsageError(f"--split {file}: {err.strerror}; expected the split.json of an earlier training") from None
+    except ValidationError:
+        raise UsageError(f"--split {file}: is no split.json of an earlier training") from None
+    here, there = set(labelled), {*earlier.train, *earlier.validation}
+    if here != there:
+        raise UsageError(
+            f"--split {file}: is of other frames: {len(here - there)} new or changed, {len(there - here)} missing; split anew without --split"
+        )
+    return earlier

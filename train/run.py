@@ -7,14 +7,25 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edge_runtime.durable import write_bytes
 from edge_runtime.errors import UsageError
+from train.audit import Audit
 from train.data import Split
+from train.recipe import Recipe
 
-MODEL, RUN, SPLIT, HISTORY, METRICS = "model.keras", "run.json", "split.json", "history.json", "metrics.json"
+MODEL, SETTINGS, RUN, SPLIT, HISTORY, METRICS = (
+    "model.keras",
+    "settings.json",
+    "run.json",
+    "split.json",
+    "history.json",
+    "metrics.json",
+)
 
 
-class Run(BaseModel):
-    """How a model was made; RUN/run.json. input_hw: (height, width) in pixels."""
+class Settings(BaseModel):
+    """What a training was asked for; RUN/settings.json, written before it starts. input_hw: (height, width) in pixels.
+    data_sha256: of all labels and frames. roi_sha256: of the mask of the region of interest."""
 
     model_config = ConfigDict(frozen=True)
     product: str
@@ -24,21 +35,31 @@ class Run(BaseModel):
     weights: str
     batch_norm: bool
     input_hw: tuple[int, int]
-    seed: int
+    recipe: Recipe
+    group: str | None
+    validation: float
+    data_sha256: str
+    roi_sha256: str | None
+
+
+class Run(BaseModel):
+    """How a model was made; RUN/run.json. train_counts, validation_counts: (good, anomaly) frames."""
+
+    model_config = ConfigDict(frozen=True)
+    settings: Settings
     epochs: int
     best_epoch: int
     validation_auroc: float
-    augmentation: dict[str, bool | float]
     train_counts: tuple[int, int]
     validation_counts: tuple[int, int]
-    data_sha256: str
+    audit: Audit
     versions: dict[str, str]
 
 
 def versions() -> dict[str, str]:
     return {
         name: importlib.metadata.version(name)
-        for name in ("keras", "tensorflow", "numpy", "opencv-python")
+        for name in ("keras", "tensorflow", "torch", "jax", "numpy", "opencv-python")
         if _installed(name)
     }
 
@@ -51,20 +72,39 @@ def _installed(name: str) -> bool:
     return True
 
 
-def write(
-    folder: Path, run: Run, split: Split, history: dict[str, list[float]], metrics: dict[str, float | int]
-) -> None:
-    (folder / RUN).write_text(run.model_dump_json(indent=1), encoding="utf-8")
-    (folder / SPLIT).write_text(split.model_dump_json(indent=1), encoding="utf-8")
-    (folder / HISTORY).write_text(json.dumps(history, indent=1), encoding="utf-8")
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+def begin(folder: Path, settings: Settings, split: Split) -> None:
+    """Before the first epoch: what a killed training is recognised by."""
+    _write(folder / SPLIT, split.model_dump_json(indent=1))
+    _write(folder / SETTINGS, settings.model_dump_json(indent=1))
 
 
-def read(folder: Path) -> tuple[Run, Split]:
-    """Raises UsageError where the folder was not left by a training of this version."""
+def finish(folder: Path, run: Run, history: dict[str, list[float]], metrics: dict[str, float | int]) -> None:
+    _write(folder / HISTORY, json.dumps(history, indent=1))
+    _write(folder / METRICS, json.dumps(metrics, indent=1))
+    _write(folder / RUN, run.model_dump_json(indent=1))
+
+
+def _write(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def unfinished(folder: Path) -> Settings | None:
+    """What a killed training in this folder was asked for; None where there was none. Raises UsageError."""
+    if not (folder / SETTINGS).exists() or (folder / RUN).exists():
+        return None
     try:
-        return Run.model_validate_json((folder / RUN).read_bytes()), Split.model_validate_json(
-            (folder / SPLIT).read_bytes()
+        return Settings.model_validate_json((folder / SETTINGS).read_bytes())
+    except ValidationError as err:
+        raise UsageError(f"{folder / SETTINGS} does not fit this version: {err.errors()[0]['msg']}") from None
+
+
+def read(folder: Path) -> tuple[Run, Split, dict[str, list[float]]]:
+    """The record, the split and the history. Raises UsageError where the folder was not left by a training of this version."""
+    try:
+        return (
+            Run.model_validate_json((folder / RUN).read_bytes()),
+            Split.model_validate_json((folder / SPLIT).read_bytes()),
+            json.loads((folder / HISTORY).read_bytes()),
         )
     except OSError as err:
         raise UsageError(f"{err.filename}: {err.strerror}; expected a folder written by python -m train") from None

@@ -57,6 +57,13 @@ def tap(model: keras.Model) -> Any:
     return model.get_layer(f"{TAP}_relu" if f"{TAP}_relu" in names else TAP).output
 
 
+def freeze(model: keras.Model, blocks: int) -> None:
+    """Only what comes after so many blocks, counted from the input, goes on learning. 0 frees everything."""
+    for layer in model.layers:
+        named = layer.name.startswith("block")
+        layer.trainable = not (named and int(layer.name[len("block")]) <= blocks)
+
+
 def load_earlier(model: keras.Model, path: Path) -> None:
     """Go on from an earlier training of the same network. Raises UsageError."""
     try:

@@ -1,12 +1,12 @@
-"""Small trainings to export, made by the real commands."""
+"""What a training would have been asked for, without one."""
 
-from train.run import Run
+from train.recipe import Recipe
+from train.run import Settings
 from train.vgg import Wiring
 
 
-def described(input_hw: tuple[int, int], width: float, wiring: Wiring) -> Run:
-    """What run.json would say of an untrained net."""
-    return Run(
+def described(input_hw: tuple[int, int], width: float, wiring: Wiring) -> Settings:
+    return Settings(
         product="test",
         backbone="vgg19-slim",
         width=width,
@@ -14,13 +14,9 @@ def described(input_hw: tuple[int, int], width: float, wiring: Wiring) -> Run:
         weights="none",
         batch_norm=True,
         input_hw=input_hw,
-        seed=0,
-        epochs=1,
-        best_epoch=1,
-        validation_auroc=0.5,
-        augmentation={},
-        train_counts=(1, 1),
-        validation_counts=(1, 1),
+        recipe=Recipe(),
+        group=None,
+        validation=0.2,
         data_sha256="0" * 64,
-        versions={},
+        roi_sha256=None,
     )

@@ -18,7 +18,7 @@ def cam(hot: float) -> Array:
 
 
 def paint(kind: str, inspection: Inspection = REJECT, hot: float = 130, image: Image = FRAME) -> Image:
-    return overlay.Painter(manifest())(kind, image, inspection, Maps(cam(hot)))
+    return overlay.Painter(manifest().calibration, manifest().input_hw)(kind, image, inspection, Maps(cam(hot)))
 
 
 @pytest.mark.parametrize("kind", overlay.PICTURES)
@@ -46,7 +46,7 @@ def test_what_is_cold_stays_as_the_camera_saw_it() -> None:
 def test_the_fine_map_is_what_the_heat_shows_where_there_is_one() -> None:
     fine = np.zeros((16, 24), np.float32)
     fine[6, 10] = 130
-    painter = overlay.Painter(manifest())
+    painter = overlay.Painter(manifest().calibration, manifest().input_hw)
     shown = painter("heatmap", FRAME, REJECT, Maps(cam(130), fine))
     changed = np.argwhere((shown != FRAME).any(axis=2))
     assert abs(changed.mean(axis=0) - (6.5 * 40, 10.5 * 40)).max() < 5 and np.ptp(changed, axis=0).max() < 90
@@ -55,7 +55,7 @@ def test_the_fine_map_is_what_the_heat_shows_where_there_is_one() -> None:
 def test_the_same_heat_has_the_same_colour_whatever_else_is_in_the_frame() -> None:
     with_hotter = cam(60)
     with_hotter[0, 0] = 99
-    painter = overlay.Painter(manifest())
+    painter = overlay.Painter(manifest().calibration, manifest().input_hw)
     alone, beside = (painter("coarse", FRAME, REJECT, Maps(map_))[240:400, 400:560] for map_ in (cam(60), with_hotter))
     assert np.array_equal(alone, beside)
 

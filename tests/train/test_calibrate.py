@@ -4,29 +4,77 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime import cam
-from train.calibrate import Validated, calibrate, decision_threshold, heat_scale
+from edge_runtime.errors import UsageError
+from edge_runtime.results import Array, probability
+from train.calibrate import Terms, Validated, calibrate, decision_margin, fit_temperature, heat_scale
 
 INPUT_HW = (64, 96)
+EVEN = Terms()
 
 
-def score(margin: float) -> float:
-    return float(1 / (1 + np.exp(-margin)))
+def margins_of(good: list[float], anomaly: list[float]) -> tuple[Array, np.typing.NDArray[np.int64]]:
+    return np.array(good + anomaly, np.float32), np.array([0] * len(good) + [1] * len(anomaly))
 
 
 def test_the_threshold_lies_in_the_middle_of_the_gap() -> None:
-    margins, labels = np.array([-3, -1, 2, 5], np.float32), np.array([0, 0, 1, 1])
-    assert decision_threshold(margins, labels) == pytest.approx(score(0.5))
-
-
-def test_margins_far_from_zero_are_told_apart() -> None:
-    margins, labels = np.array([18, 19, 20, 30, 31, 32], np.float32), np.array([0, 0, 0, 1, 1, 1])
-    assert score(20) < decision_threshold(margins, labels) < score(30)
+    assert decision_margin(*margins_of([-3, -1], [2, 5]), EVEN) == pytest.approx(0.5)
 
 
 def test_the_threshold_weighs_both_classes_the_same() -> None:
     """Nine good frames and one anomaly: passing everything would be 90 % right."""
-    margins = np.array([-4, -4, -3, -3, -2, -2, -1, -1, 3, 2], np.float32)
-    assert score(-1) < decision_threshold(margins, np.array([0] * 9 + [1])) < score(2)
+    assert -1 < decision_margin(*margins_of([-4, -4, -3, -3, -2, -2, -1, -1, 3], [2]), EVEN) < 2
+
+
+def test_margins_far_from_zero_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    margins, labels = margins_of([18, 19, 20] * 10, [30, 31, 32] * 10)
+    maps = cams(rng, 60, 0)
+    fitted = calibrate(Validated(margins, maps, maps, labels), INPUT_HW, EVEN)
+    assert (fitted.false_rejects, fitted.escapes) == (0, 0)
+    assert probability(20, fitted.temperature) < fitted.threshold < probability(30, fitted.temperature)
+
+
+@given(seed=st.integers(0, 1000), budget=st.sampled_from([0.0, 0.005, 0.05, 0.5]))
+def test_no_more_good_frames_are_rejected_than_allowed_and_no_fewer_defects_caught_than_possible(
+    seed: int, budget: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    good, anomaly = rng.normal(0, 1, 60), rng.normal(1.5, 1, 40)
+    margin = decision_margin(*margins_of(good.tolist(), anomaly.tolist()), Terms(max_false_rejects=budget))
+    assert (good >= margin).mean() <= budget
+    allowed = int(budget * 60 + 1e-9)
+    least = np.sort(good.astype(np.float32))[::-1][allowed]  # the first good frame that must pass
+    assert (anomaly >= margin).sum() == (anomaly.astype(np.float32) > least).sum()
+
+
+def test_the_dearer_an_escape_the_lower_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    frames = margins_of(rng.normal(0, 1, 300).tolist(), rng.normal(1, 1, 300).tolist())
+    found = [decision_margin(*frames, Terms(cost_escape=cost)) for cost in (0.1, 1, 20, 1000)]
+    assert found == sorted(found, reverse=True) and found[0] > found[-1]
+    rare = decision_margin(*frames, Terms(cost_escape=20, defect_rate=0.01))
+    assert rare > decision_margin(*frames, Terms(cost_escape=20))
+
+
+def test_terms_that_contradict_are_refused() -> None:
+    with pytest.raises(UsageError, match="give one of them"):
+        Terms(max_false_rejects=0.01, cost_escape=20)
+    with pytest.raises(UsageError, match="belongs to --cost-escape"):
+        Terms(defect_rate=0.01)
+
+
+@pytest.mark.parametrize("true", [0.7, 1.0, 4.0])
+def test_the_temperature_makes_scores_true(true: float) -> None:
+    """Labels drawn with the probability that the margin at some temperature stands for."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-logits))).astype(np.int64)
+    assert fit_temperature((logits * true).astype(np.float32), labels) == pytest.approx(true, rel=0.1)
+
+
+def test_a_few_frames_without_a_mistake_are_no_certainty() -> None:
+    few, many = (fit_temperature(*margins_of([-5] * count, [5] * count)) for count in (5, 500))
+    assert few > many
 
 
 def cams(rng: np.random.Generator, count: int, hot: float) -> np.typing.NDArray[np.float32]:
@@ -51,7 +99,7 @@ def test_each_map_gets_its_own_scale_and_the_counts_are_told() -> None:
     rng = np.random.default_rng(0)
     labels = np.array([0] * 50 + [1] * 20)
     coarse = np.concatenate([cams(rng, 50, 0), cams(rng, 20, 30)])
-    fitted = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, 0.02, min_box_area=64)
-    assert (fitted.good, fitted.anomaly) == (50, 20)
+    fitted = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, EVEN)
+    assert (fitted.good, fitted.anomaly, fitted.false_rejects, fitted.escapes) == (50, 20, 0, 0)
     assert fitted.fine.cold == pytest.approx(10 * fitted.coarse.cold, rel=1e-3)
     assert fitted.fine.hot == pytest.approx(10 * fitted.coarse.hot, rel=1e-3)

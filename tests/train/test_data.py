@@ -5,7 +5,8 @@ import pytest
 
 from edge_runtime.errors import UsageError
 from tests.tiny import write_frames
-from train.data import LabelledFrame, Split, class_folders, load, split
+from train.cues import CUES
+from train.data import LabelledFrame, Split, class_folders, load, reuse, split
 
 HW = (32, 48)
 
@@ -40,7 +41,8 @@ def names(folder: str, count: int = 6) -> list[str]:
 )
 def test_folder_layouts(good: list[str], anomaly: list[str], tmp_path: Path) -> None:
     folder(tmp_path, [name for one in good for name in names(one)], [name for one in anomaly for name in names(one)])
-    samples = load(tmp_path, HW, silent)
+    samples, cues = load(tmp_path, HW, silent)
+    assert cues.shape == (len(samples.frames), len(CUES))
     assert samples.images.shape == (6 * (len(good) + len(anomaly)), *HW, 3)
     for frame in samples.frames:
         assert frame.label == any(frame.path.startswith(f"{one}/") for one in anomaly)
@@ -74,7 +76,7 @@ def test_frames_that_can_not_be_read_are_listed_together(tmp_path: Path) -> None
 def test_paths_with_dots_are_understood(tmp_path: Path) -> None:
     folder(tmp_path / "data", names("good"), names("anomaly"))
     (tmp_path / "other").mkdir()
-    assert load(tmp_path / "other" / ".." / "data", HW, silent).frames[0].path == "good/0.png"
+    assert load(tmp_path / "other" / ".." / "data", HW, silent)[0].frames[0].path == "good/0.png"
 
 
 def test_one_picture_in_both_classes_is_a_contradiction(tmp_path: Path) -> None:
@@ -121,6 +123,27 @@ def test_copies_of_one_picture_stay_on_one_side(tmp_path: Path) -> None:
     ]
     parts = split(frames, tmp_path, 0.2, None, seed=0)
     assert not {frame.sha256 for frame in parts.train} & {frame.sha256 for frame in parts.validation}
+
+
+def test_copies_of_one_picture_in_two_groups_are_named(tmp_path: Path) -> None:
+    frames = labelled(100)
+    frames[57] = frames[57].model_copy(update={"sha256": frames[3].sha256})
+    with pytest.raises(UsageError, match=r"(?s)1 frames are copies .*1/place0_3.png = 1/place5_57.png"):
+        split(frames, tmp_path, 0.2, r"(place\d+)_", seed=0)
+
+
+def test_a_split_can_be_used_again_for_the_same_frames_only(tmp_path: Path) -> None:
+    frames = labelled(100)
+    parts = split(frames, tmp_path, 0.2, None, seed=3)
+    (tmp_path / "split.json").write_text(parts.model_dump_json())
+    assert reuse(frames, tmp_path / "split.json") == parts
+    with pytest.raises(UsageError, match="0 new or changed, 1 missing"):
+        reuse(frames[1:], tmp_path / "split.json")
+    with pytest.raises(UsageError, match="No such file"):
+        reuse(frames, tmp_path / "other.json")
+    (tmp_path / "split.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"is no split\.json"):
+        reuse(frames, tmp_path / "split.json")
 
 
 @pytest.mark.parametrize(

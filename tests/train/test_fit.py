@@ -1,13 +1,20 @@
+from dataclasses import astuple
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
-from edge_runtime.errors import EdgeDetectError
+from edge_runtime.errors import EdgeDetectError, UsageError
 from edge_runtime.results import Array
-from train import fit, vgg
-from train.augment import Augmentation
-from train.batches import Batches, Recipe, WarmUp
+from train import checkpoint, fit, vgg
+from train.augment import Augmentation, adjusted
+from train.batches import Batches, WarmUp
+from train.callbacks import score
+from train.checkpoint import State
 from train.data import LabelledFrame, Samples
+from train.place import where_loss
+from train.recipe import Recipe
 
 HW = (32, 48)
 
@@ -24,28 +31,85 @@ def samples(count: int, seed: int) -> Samples:
     return Samples(tuple(LabelledFrame(path=str(i), label=label, sha256="0") for i, label in enumerate(labels)), images)
 
 
-def train(seed: int, recipe: Recipe) -> tuple[keras.Model, fit.Scores, dict[str, list[float]]]:
+def build(input_hw: tuple[int, int]) -> keras.Model:
+    return vgg.build(input_hw, 0.06, "exact", batch_norm=True)
+
+
+def train(seed: int, recipe: Recipe, folder: Path) -> tuple[keras.Model, State]:
     keras.utils.set_random_seed(seed)
-    model = vgg.build(HW, 0.06, "exact", batch_norm=True)
-    history, best, _ = fit.fit(model, samples(48, 0), samples(24, 1), recipe)
-    return model, best, history
+    model = build(HW)
+    folder.mkdir(exist_ok=True)
+    return model, fit.fit(build, model, samples(48, 0), samples(24, 1), recipe, folder)
 
 
 def weights(model: keras.Model) -> np.typing.NDArray[np.float32]:
     return np.concatenate([weight.ravel() for weight in model.get_weights()])
 
 
-def test_the_same_seed_gives_the_same_model_and_another_seed_another() -> None:
-    runs = [train(seed, Recipe(epochs=2, batch_size=8, seed=seed))[0] for seed in (1, 1, 2)]
-    first, same, other = map(weights, runs)
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: Path) -> None:
+    first, same, other = (
+        weights(train(seed, Recipe(epochs=2, batch_size=8, seed=seed), tmp_path / name)[0])
+        for name, seed in (("first", 1), ("same", 1), ("other", 2))
+    )
     assert np.array_equal(first, same) and not np.array_equal(first, other)
 
 
-def test_a_plain_defect_is_learned_and_the_best_epoch_is_what_remains() -> None:
-    model, best, history = train(0, Recipe(epochs=12, batch_size=8, learning_rate=3e-3, paste=0))
-    assert best.auroc > 0.95
-    assert best.auroc == max(history["val_auroc"])
-    assert fit.score(model, samples(24, 1)) == best
+def test_a_plain_defect_is_learned_and_the_best_epoch_is_what_remains(tmp_path: Path) -> None:
+    model, state = train(0, Recipe(epochs=12, batch_size=8, learning_rate=3e-3, paste=0), tmp_path)
+    assert state.best is not None and state.best[0] > 0.95
+    assert state.best[0] == max(state.history["val_auroc"])
+    assert astuple(score(model, samples(24, 1))) == state.best
+
+
+class Killed(BaseException):
+    """As final as a SIGKILL: nothing in the training catches it."""
+
+
+def test_a_killed_training_ends_as_if_it_had_never_been_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed twice: between two epochs on crops, and between two epochs of the rest."""
+    recipe = Recipe(epochs=2, batch_size=8, warm_up=2, head_epochs=1, frozen_blocks=2)
+    whole, expected = train(0, recipe, tmp_path / "whole")
+    save, kills = checkpoint.save, [(0, 1), (2, 1)]
+
+    def save_and_die(folder: Path, state: State) -> None:
+        save(folder, state)
+        if (state.phase, state.epoch) in kills:
+            kills.remove((state.phase, state.epoch))
+            raise Killed
+
+    monkeypatch.setattr(checkpoint, "save", save_and_die)
+    for seed in (0, 7):  # a new process knows nothing of the first one's random state
+        with pytest.raises(Killed):
+            train(seed, recipe, tmp_path / "killed")
+    resumed, state = train(8, recipe, tmp_path / "killed")
+    assert np.array_equal(weights(resumed), weights(whole))
+    assert (state.history, state.best, state.best_epoch) == (expected.history, expected.best, expected.best_epoch)
+
+
+def test_a_checkpoint_that_is_torn_is_refused(tmp_path: Path) -> None:
+    train(0, Recipe(epochs=1, batch_size=8), tmp_path)
+    file = tmp_path / checkpoint.NAME
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(UsageError, match="is damaged"):
+        checkpoint.load(tmp_path)
+
+
+def test_frozen_blocks_keep_their_weights_and_the_head_learns(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model = vgg.build(HW, 0.06, "exact", batch_norm=False)
+    before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    recipe = Recipe(epochs=1, batch_size=8, frozen_blocks=3, paste=0)
+    fit.fit(build, model, samples(48, 0), samples(24, 1), recipe, tmp_path)
+    changed = {
+        name for name, kept in before.items() if not np.array_equal(kept[0], model.get_layer(name).get_weights()[0])
+    }
+    assert {name for name in changed if name.startswith("block")} <= {
+        name for name in before if name.startswith(("block4", "block5"))
+    }
+    assert "dense" in changed
+    assert all(layer.trainable for layer in model.layers)
 
 
 STILL = Augmentation(False, False, rotate=0, shift=0, zoom=0, gain=0, offset=0, noise=0, blur=0)
@@ -64,7 +128,7 @@ def test_batches_know_where_they_pasted_and_change_with_every_epoch() -> None:
         assert weights["cells"][index] == (not real)  # of a real anomaly nobody knows the place
         assert np.array_equal(images[index], data.images[row]) != pasted[index]
     assert np.array_equal(batches[0][0], images)
-    batches.on_epoch_end()
+    batches.start_at(1)
     assert not np.array_equal(batches[0][0], images)
 
 
@@ -73,10 +137,11 @@ def test_both_classes_weigh_the_same_whatever_is_pasted(paste: float) -> None:
     """48 frames, 16 of them anomalies, over ten epochs."""
     batches = Batches(samples(48, 0), Recipe(batch_size=48, paste=paste, augmentation=STILL), cells_hw=(2, 3))
     total = np.zeros(2)
-    for _ in range(10):
+    for epoch in range(10):
+        batches.start_at(epoch)
         _, wanted, weights = batches[0]
         total += np.bincount(wanted["logits"], weights["logits"], minlength=2)
-        batches.on_epoch_end()
+        batches.start_at(1)
     assert total[0] == pytest.approx(total[1], rel=0.15)
 
 
@@ -94,12 +159,28 @@ def test_the_place_loss_asks_for_the_right_cell_or_for_none() -> None:
     here[0, 1, 2] = elsewhere[0, 3, 3] = 1
 
     def loss(touched: Array, cells: Array) -> float:
-        return float(np.asarray(fit.where_loss(touched, keras.ops.convert_to_tensor(cells)))[0])
+        return float(np.asarray(where_loss(touched, keras.ops.convert_to_tensor(cells)))[0])
 
     assert loss(here, hot) < 1e-4 and loss(cold, cold) < 0.2
     assert loss(elsewhere, hot) > 10 and loss(cold, hot) > 10 and loss(here, cold) > 3
 
 
-def test_a_training_that_diverges_says_so_instead_of_failing() -> None:
+def test_a_training_that_diverges_says_so_instead_of_failing(tmp_path: Path) -> None:
     with pytest.raises(EdgeDetectError, match="smaller --learning-rate"):
-        train(0, Recipe(epochs=2, batch_size=8, learning_rate=float("nan")))
+        train(0, Recipe(epochs=2, batch_size=8, learning_rate=float("nan")), tmp_path)
+
+
+def test_each_change_of_a_frame_can_be_switched_off_by_name() -> None:
+    assert adjusted("") == Augmentation()
+    assert adjusted("", flip=False) == Augmentation(flip_horizontal=False, flip_vertical=False)
+    off = "flip_horizontal=no,flip-vertical=no,rotate=0,shift=0,zoom=0,gain=0,offset=0,noise=0,blur=0"
+    image, rng = samples(1, 0).images[0], np.random.default_rng(0)
+    assert np.array_equal(adjusted(off).light(adjusted(off).move(image, rng), rng), image)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["rotat=3", "rotate", "rotate=far", "rotate=-1", "flip_vertical=2", "move=1", "rotate=nan"]
+)
+def test_a_change_that_does_not_exist_is_refused_with_those_that_do(wrong: str) -> None:
+    with pytest.raises(UsageError, match=r"expected NAME=VALUE, of flip_horizontal=yes, .*rotate=10"):
+        adjusted(wrong)

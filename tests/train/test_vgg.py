@@ -12,7 +12,8 @@ from export.convert import fold, head_weights, to_onnx, with_manifest
 from export.parity import ask_file, ask_keras
 from tests import tiny
 from tests.export.runs import described
-from train import fit, vgg
+from train import vgg
+from train.place import with_cells
 
 HW = (32, 64)
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, *HW, 3), np.uint8)
@@ -74,7 +75,7 @@ def test_the_map_is_the_margin_in_keras_in_onnx_and_in_the_runtime(sign: int, ba
 @pytest.mark.parametrize("wiring", ["exact", "full"])
 def test_the_cells_are_the_margin_spread_over_the_picture(wiring: vgg.Wiring) -> None:
     model = randomised(wiring, True)
-    answers = fit.with_cells(model).predict_on_batch(IMAGES.astype(np.float32))
+    answers = with_cells(model).predict_on_batch(IMAGES.astype(np.float32))
     logits, offset = np.asarray(answers["logits"]), Head.fold(**head_weights(model)).offset
     found = np.asarray(answers["cells"]).mean(axis=(1, 2)) + offset
     assert np.allclose(found, logits[:, 1] - logits[:, 0], rtol=1e-4, atol=1e-4)

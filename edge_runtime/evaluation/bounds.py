@@ -1,0 +1,77 @@
+"""What counts can promise: exact binomial bounds, and the same in plain words."""
+
+import math
+from dataclasses import dataclass
+
+from scipy.stats import beta
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`count` of `total` frames. low, high: two-sided 95 % bounds; at_most: the one-sided 95 % upper bound
+    (Clopper & Pearson 1934)."""
+
+    count: int
+    total: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.count <= self.total:
+            raise ValueError(f"{self.count} of {self.total}")
+
+    @property
+    def share(self) -> float:
+        return self.count / self.total if self.total else math.nan
+
+    @property
+    def low(self) -> float:
+        return self._lower((1 - CONFIDENCE) / 2)
+
+    @property
+    def high(self) -> float:
+        return self._upper((1 - CONFIDENCE) / 2)
+
+    @property
+    def at_most(self) -> float:
+        return self._upper(1 - CONFIDENCE)
+
+    def _lower(self, tail: float) -> float:
+        return float(beta.ppf(tail, self.count, self.total - self.count + 1)) if self.count else 0.0
+
+    def _upper(self, tail: float) -> float:
+        return float(beta.ppf(1 - tail, self.count + 1, self.total - self.count)) if self.count < self.total else 1.0
+
+    def as_dict(self) -> dict[str, float]:
+        return {"count": self.count, "of": self.total, "share": self.share, "low": self.low, "high": self.high}
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.total} ({percent(self.share)}, 95 % bounds {percent(self.low)} to {percent(self.high)})"
+
+
+def needed(share: float) -> int:
+    """Frames without a single miss that it takes to promise at most this share of misses, at 95 % confidence."""
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - share))
+
+
+def promise(escapes: Rate, false_rejects: Rate) -> tuple[str, ...]:
+    """What can be promised of frames like these, and what can't."""
+    return (
+        _sentence(escapes, "miss", "misses", "defects", "escapes"),
+        _sentence(false_rejects, "false reject", "false rejects", "good frames", "false rejects"),
+    )
+
+
+def _sentence(rate: Rate, one: str, many: str, frames: str, what: str) -> str:
+    said = f"{rate.count} {one if rate.count == 1 else many} in {rate.total} {frames}: up to {percent(rate.at_most)} {what} at 95 % confidence"
+    goals = [goal for goal in (0.01, 0.001) if rate.at_most > goal]
+    if not goals:
+        return said
+    return f"{said}; {needed(goals[0])} {frames} without a single {one} are needed for {percent(goals[0])}"
+
+
+def percent(share: float) -> str:
+    """0.0333 -> `3.3 %`; two digits that matter, and never `0 %` for what is not zero."""
+    if not math.isfinite(share):
+        return "-"
+    return f"{100 * share:.2g} %" if 0 < share < 0.995 else f"{100 * share:.0f} %"

@@ -1,0 +1,173 @@
+"""Is it the defect that tells the two folders apart? Asked before the training, and of the evidence after it.
+
+A shortcut looks like success: an AUROC near 1 from the age of the part, the lamp of the day or a mark in a corner.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+
+from edge_runtime.results import Array
+from train.cues import CUES
+
+CUE_AUROC = 0.75
+"""A cue that tells the classes apart this well on held-out groups is called a shortcut."""
+CUE_DEVIATIONS = 4.0
+"""And it must be this many standard deviations from chance, for some sixty cues are tried."""
+FOLDS = 5
+FEWEST = 8
+"""Defective frames with evidence that it takes to speak of their evidence at all."""
+EVERYWHERE, SPREAD, SAME_PLACE, EDGE, OUTSIDE = 0.5, 0.25, 0.5, 0.6, 0.5
+"""Shares of the evidence beyond which it is no evidence of a local defect; see `Evidence`."""
+
+
+class Cue(BaseModel):
+    """A trivial property that predicts the label on held-out groups. auroc: in [0, 1], 0.5 is chance."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    auroc: float
+
+
+class Evidence(BaseModel):
+    """Where the evidence for `anomaly` lies in the defective validation frames; shares in [0, 1].
+
+    everywhere: of what sets the margins of both classes apart, how much their median cells already show; a local defect
+    leaves most cells as they are. spread: of the frame that holds half of the evidence, the median. same_place: of the evidence that lies in one and the
+    same sixteenth of every frame. edge: that lies in the outermost cells. outside_roi: outside the region of interest, None
+    where there is none. frames: with any evidence, which the others rest on. auroc: of the margins; a model that has learned
+    nothing has no evidence to speak of.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    frames: int
+    auroc: float
+    everywhere: float
+    spread: float
+    same_place: float
+    edge: float
+    outside_roi: float | None = None
+
+
+class Audit(BaseModel):
+    """cues: shortcuts found before the training, the plainest first. evidence: None before it."""
+
+    model_config = ConfigDict(frozen=True)
+    cues: tuple[Cue, ...] = ()
+    evidence: Evidence | None = None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the model may be judging instead of the defect, in plain words; empty where nothing speaks for it."""
+        found = []
+        if self.cues:
+            named = "; ".join(f"{cue.name} (AUROC {cue.auroc:.2f})" for cue in self.cues[:4])
+            more = f" and {len(self.cues) - 4} more" if len(self.cues) > 4 else ""
+            found.append(
+                f"this model may be judging something else than the defect: good and anomaly frames can be told apart by {named}{more}. "
+                "Take both kinds on the same days, with the same camera, light and zoom"
+            )
+        if self.evidence and self.evidence.auroc >= CUE_AUROC and self.evidence.frames >= FEWEST:
+            found.extend(_doubts(self.evidence))
+        return tuple(found)
+
+
+def _doubts(evidence: Evidence) -> list[str]:
+    found = []
+    if evidence.everywhere > EVERYWHERE:
+        found.append(
+            f"this model may be judging the whole picture, not the defect: {evidence.everywhere:.0%} of what sets anomalies apart lies everywhere in the frame"
+        )
+    elif evidence.spread > SPREAD:
+        found.append(
+            f"this model may be judging the whole picture, not the defect: half of the evidence is spread over {evidence.spread:.0%} of the frame"
+        )
+    if evidence.same_place > SAME_PLACE:
+        found.append(
+            f"this model may be judging a fixed place, not the defect: {evidence.same_place:.0%} of the evidence lies in the same sixteenth of every frame"
+        )
+    if evidence.edge > EDGE:
+        found.append(
+            f"this model may be judging the edge of the picture, not the part: {evidence.edge:.0%} of the evidence lies there"
+        )
+    if evidence.outside_roi is not None and evidence.outside_roi > OUTSIDE:
+        found.append(
+            f"this model may be judging the surroundings, not the part: {evidence.outside_roi:.0%} of the evidence lies outside the region of interest"
+        )
+    return found
+
+
+def before(cues: Array, labels: np.typing.NDArray[np.int64], groups: Sequence[str]) -> tuple[Cue, ...]:
+    """Which trivial cues predict the label of frames in groups that were held out?
+
+    cues: (n, len(CUES)). labels: (n,), 0 good, 1 anomaly. groups: (n,); frames of one group stay on one side. One shallow
+    decision tree per cue, cross-validated.
+    """
+    good, anomaly = np.bincount(labels, minlength=2)
+    chance = math.sqrt((good + anomaly + 1) / (12 * good * anomaly))  # standard deviation of the AUROC of noise
+    limit = max(CUE_AUROC, 0.5 + CUE_DEVIATIONS * chance)
+    folds = min(FOLDS, *(len({g for g, label in zip(groups, labels, strict=True) if label == own}) for own in (0, 1)))
+    splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(cues, labels, groups))
+    found = [
+        Cue(name=name, auroc=_held_out_auroc(column, labels, splits))
+        for name, column in zip(CUES, cues.T, strict=True)
+        if np.isfinite(column).all() and np.ptp(column) > 0
+    ]
+    return tuple(sorted((cue for cue in found if cue.auroc >= limit), key=lambda cue: -cue.auroc))
+
+
+def _held_out_auroc(column: Array, labels: np.typing.NDArray[np.int64], splits: list[Any]) -> float:
+    tree = DecisionTreeClassifier(
+        max_depth=2, min_samples_leaf=max(2, len(labels) // 50), class_weight="balanced", random_state=0
+    )
+    guesses = cross_val_predict(tree, column[:, np.newaxis], labels, cv=splits, method="predict_proba")
+    return float(roc_auc_score(labels, guesses[:, 1]))
+
+
+def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Array | None = None) -> Evidence:
+    """How local is the evidence of the defective frames, and is it always at the same place?
+
+    cells: (n, rows, columns) CAMs in logits. roi: (H, W) uint8 mask, above 127 where the part is, or None.
+    Evidence is what exceeds the level that half of the good frames ever reach.
+    """
+    cold = np.median(cells[labels == 0].max(axis=(1, 2)))
+    evidence = np.maximum(cells[labels == 1] - cold, 0).astype(np.float64)
+    totals = evidence.sum(axis=(1, 2))
+    evidence = evidence[totals > 0] / totals[totals > 0, np.newaxis, np.newaxis]
+    rows, columns = cells.shape[1:]
+    auroc = float(roc_auc_score(labels, cells.mean(axis=(1, 2))))
+    if not len(evidence):
+        return Evidence(frames=0, auroc=auroc, everywhere=0, spread=0, same_place=0, edge=0)
+    hottest_first = np.sort(evidence.reshape(len(evidence), -1), axis=1)[:, ::-1].cumsum(axis=1)
+    mean = evidence.mean(axis=0)
+    window = max(1, round(columns / 4)), max(1, round(rows / 4))
+    together = cv2.boxFilter(mean, -1, window, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    outside = None
+    if roi is not None:
+        inside = cv2.resize((roi > 127).astype(np.float64), (columns, rows), interpolation=cv2.INTER_AREA)
+        outside = float((mean * (1 - inside)).sum())
+    return Evidence(
+        frames=len(evidence),
+        auroc=auroc,
+        everywhere=_everywhere(cells, labels),
+        spread=float(np.median((hottest_first < 0.5).sum(axis=1) + 1) / (rows * columns)),
+        same_place=float(together.max()),
+        edge=float(1 - mean[1:-1, 1:-1].sum()),
+        outside_roi=outside,
+    )
+
+
+def _everywhere(cells: Array, labels: np.typing.NDArray[np.int64]) -> float:
+    flat = cells.reshape(len(cells), -1)
+    medians, means = np.median(flat, axis=1), flat.mean(axis=1)
+    apart = means[labels == 1].mean() - means[labels == 0].mean()
+    if apart <= 0:
+        return 0.0
+    return float(np.clip((medians[labels == 1].mean() - medians[labels == 0].mean()) / apart, 0, 1))

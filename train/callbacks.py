@@ -1,0 +1,124 @@
+"""What happens after every epoch: validate, keep the best, tell, and save where the training stands."""
+
+import math
+import sys
+import time
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+from train import checkpoint
+from train.data import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Validation results. auroc, average_precision in [0, 1]; loss: cross-entropy in nats, both classes weighing the same."""
+
+    auroc: float
+    average_precision: float
+    loss: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Greater is better: AUROC to three digits, then the smaller loss, which still moves at AUROC 1."""
+        return round(self.auroc, 3), -self.loss
+
+
+def predict(model: keras.Model, images: Any, batch_size: int = 16) -> Any:
+    """uint8 images (n, h, w, 3) -> the model's output, or its dict of outputs, without holding all images as floats."""
+    starts = range(0, len(images), batch_size)
+    parts = [model.predict_on_batch(images[at : at + batch_size].astype(np.float32)) for at in starts]
+    if isinstance(parts[0], dict):
+        return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def score(model: keras.Model, samples: Samples) -> Scores:
+    logits = predict(model, samples.images).astype(np.float64)
+    margins = logits[:, 1] - logits[:, 0]
+    if not np.isfinite(margins).all():
+        return Scores(0.0, 0.0, math.inf)
+    anomaly = 1 / (1 + np.exp(-np.clip(margins, -500, 500)))
+    counts = np.bincount(samples.labels, minlength=2)
+    return Scores(
+        auroc=float(roc_auc_score(samples.labels, margins)),
+        average_precision=float(average_precision_score(samples.labels, margins)),
+        loss=float(log_loss(samples.labels, anomaly, sample_weight=1 / counts[samples.labels], labels=[0, 1])),
+    )
+
+
+class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
+    """Scores every epoch on the validation frames, keeps the best weights, stops when patience is over."""
+
+    def __init__(self, classifier: keras.Model, validation: Samples, patience: int, state: checkpoint.State) -> None:
+        super().__init__()
+        self.classifier, self.validation, self.patience, self.state = classifier, validation, patience, state
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        scores, state = score(self.classifier, self.validation), self.state
+        figures = (logs or {}) | {
+            "val_auroc": scores.auroc,
+            "val_average_precision": scores.average_precision,
+            "val_loss": scores.loss,
+        }
+        if logs is not None:
+            logs.update(figures)
+        for key, value in figures.items():
+            state.history.setdefault(key, []).append(float(value))
+        number = len(state.history["val_auroc"])
+        if math.isinf(scores.loss):
+            print("the training has diverged; a smaller --learning-rate may help", file=sys.stderr)
+            self.model.stop_training = True
+        elif state.best is None or scores.rank > Scores(*state.best).rank:
+            state.best = astuple(scores)
+            state.best_epoch, state.best_weights = number, self.classifier.get_weights()
+        if min(epoch + 1, number - state.best_epoch) >= self.patience:
+            self.model.stop_training = True
+
+
+class SaveState(keras.callbacks.Callback):  # type: ignore[misc]
+    """Comes last, so that what it saves holds all that the epoch has brought."""
+
+    def __init__(self, net: keras.Model, folder: Path, state: checkpoint.State) -> None:
+        super().__init__()
+        self.net, self.folder, self.state = net, folder, state
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        state = self.state
+        state.epoch = self.params["epochs"] if self.model.stop_training else epoch + 1
+        state.weights = self.net.get_weights()
+        state.optimizer = [np.asarray(variable) for variable in self.model.optimizer.variables]
+        checkpoint.save(self.folder, state)
+
+
+class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+    """One line per epoch on stderr; on a terminal, also a running count within the epoch."""
+
+    def __init__(self, name: str, first: int) -> None:
+        """first: the epoch to start from, 0 but for a training that is resumed."""
+        super().__init__()
+        self.name, self.first, self.epoch, self.started = name, first, first, time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if sys.stderr.isatty():
+            loss = (logs or {}).get("loss", float("nan"))
+            line = f"\r{self.name} {self.epoch + 1}: batch {batch + 1}/{self.params['steps']}  loss {loss:.3f}"
+            print(line, end="", file=sys.stderr, flush=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.epoch, total = epoch + 1, self.params["epochs"]
+        seconds = (time.monotonic() - self.started) / (self.epoch - self.first)
+        names = {"logits_loss": "loss", "cells_loss": "place", "val_loss": "validation loss", "val_auroc": "AUROC"}
+        figures = "  ".join(f"{names[key]} {value:.4f}" for key, value in (logs or {}).items() if key in names)
+        start = "\r" if sys.stderr.isatty() else ""
+        print(
+            f"{start}{self.name} {self.epoch}/{total}  {figures}"
+            f"  {seconds:.0f} s each, at most {seconds * (total - self.epoch) / 60:.0f} min left",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,187 @@
+"""A training from frames to a model, a record and a report; started anew or gone on from where it was killed."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_runtime import frames
+from edge_runtime.errors import FrameError, OutputError, UsageError
+from edge_runtime.results import Array
+from train import audit, checkpoint, run
+from train.calibrate import Terms, Validated, calibrate
+from train.data import LabelledFrame, Samples, Split, load, name_groups, reuse, split
+from train.run import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the command line asks for. settings: but for the hashes, which the frames will tell. earlier: the model.keras
+    to go on from, where the weights come from one. split: the split.json to use again. roi: mask file."""
+
+    data: Path
+    out: Path
+    settings: Settings
+    earlier: Path | None = None
+    split: Path | None = None
+    roi: Path | None = None
+
+
+def execute(order: Order) -> dict[str, object]:
+    """Returns what the command prints. Raises EdgeDetectError; then a folder that this call has made is gone again."""
+    is_new = not order.out.exists()
+    try:
+        samples, cues, parts, settings, roi = _prepare(order)
+        import keras  # takes seconds to import: only when the frames are known to be usable
+
+        from train import vgg
+
+        keras.utils.set_random_seed(settings.recipe.seed)
+
+        def build(input_hw: tuple[int, int]) -> keras.Model:
+            return vgg.build(input_hw, settings.width, settings.wiring, settings.batch_norm)
+
+        model = build(settings.input_hw)
+        if order.earlier:
+            vgg.load_earlier(model, order.earlier)
+        elif settings.weights != "none":
+            vgg.load_backbone_weights(model, settings.weights)
+    except BaseException:
+        if is_new and order.out.exists() and not any(order.out.iterdir()):
+            order.out.rmdir()
+        raise
+
+    from train import fit, report
+    from train.callbacks import Scores, predict
+    from train.place import with_cells
+
+    train, held_out = samples.pick(parts.train), samples.pick(parts.validation)
+    shortcuts = audit.before(cues, samples.labels, name_groups(samples.frames, settings.group))
+    _warn(audit.Audit(cues=shortcuts))
+    run.begin(order.out, settings, parts)
+    print(
+        f"training {settings.backbone} ({model.count_params():,} parameters) on {describe(parts.train)}, "
+        f"validating on {describe(parts.validation)}",
+        file=sys.stderr,
+    )
+    state = fit.fit(build, model, train, held_out, settings.recipe, order.out)
+
+    model.save(order.out / run.MODEL)
+    answers = predict(with_cells(model), held_out.images)
+    found = audit.Audit(cues=shortcuts, evidence=audit.after(answers["cells"], held_out.labels, roi))
+    _warn(audit.Audit(evidence=found.evidence))
+    best = Scores(*state.best) if state.best else Scores(0, 0, 0)
+    record = run.Run(
+        settings=settings,
+        epochs=len(state.history["val_auroc"]),
+        best_epoch=state.best_epoch,
+        validation_auroc=best.auroc,
+        train_counts=counts(parts.train),
+        validation_counts=counts(parts.validation),
+        audit=found,
+        versions=run.versions(),
+    )
+    metrics = {
+        "validation_auroc": best.auroc,
+        "validation_average_precision": best.average_precision,
+        "validation_loss": best.loss,
+        "best_epoch": state.best_epoch,
+    }
+    run.finish(order.out, record, state.history, metrics)
+    margins = answers["logits"][:, 1] - answers["logits"][:, 0]
+    seen = Validated(margins, answers["cells"], answers["cells"], held_out.labels)
+    calibration = calibrate(seen, settings.input_hw, Terms())
+    page = report.write(order.out, report.Told(record, state.history, seen, calibration, held_out, fine=False))
+    for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs
+        (order.out / name).unlink(missing_ok=True)
+    return {"model": str(order.out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
+
+
+def _prepare(order: Order) -> tuple[Samples, Array, Split, Settings, Array | None]:
+    """Everything that can be wrong with frames and folders, found before any network is made."""
+    _refuse_finished(order.out)
+    roi = None if order.roi is None else read_mask(order.roi)
+    samples, cues = load(
+        order.data, order.settings.input_hw, progress=lambda done, total: _tell("reading frames", done, total)
+    )
+    roi_hash = None if order.roi is None else file_sha256(order.roi)
+    settings = order.settings.model_copy(update={"data_sha256": fingerprint(samples.frames), "roi_sha256": roi_hash})
+    earlier = run.unfinished(order.out)
+    if earlier is not None:
+        _refuse_other(order.out, earlier, settings)
+        print(f"going on with the training in {order.out}", file=sys.stderr)
+        return samples, cues, reuse(samples.frames, order.out / run.SPLIT), settings, roi
+    if order.split:
+        parts = reuse(samples.frames, order.split)
+    else:
+        parts = split(samples.frames, order.data, settings.validation, settings.group, settings.recipe.seed)
+    try:
+        order.out.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise OutputError(f"{order.out}: can't be made: {err.strerror}") from None
+    return samples, cues, parts, settings, roi
+
+
+def _refuse_finished(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"{out}: exists and is not a folder; choose another --out")
+    if any(out.iterdir()) and run.unfinished(out) is None:
+        raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
+
+
+def _refuse_other(out: Path, earlier: Settings, asked: Settings) -> None:
+    before, now = earlier.model_dump(), asked.model_dump()
+    differing = [f"{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name]]
+    if differing:
+        raise UsageError(
+            f"{out}: holds an unfinished training with other settings ({'; '.join(differing)}); "
+            "run that command again to go on with it, remove the folder, or choose another --out"
+        )
+
+
+def read_mask(path: Path) -> Array:
+    """(H, W) uint8: above 127 where the part is. Raises UsageError."""
+    try:
+        image = frames.decode(frames.read_bytes(path))
+    except FrameError as err:
+        raise UsageError(f"--roi {path} {err}; expected a picture that is white where the part is") from None
+    mask = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    if not (mask > 127).any():
+        raise UsageError(f"--roi {path}: has no white pixels; expected a picture that is white where the part is")
+    return np.asarray(mask)
+
+
+def _warn(found: audit.Audit) -> None:
+    for doubt in found.doubts:
+        print(f"WARNING: {doubt}", file=sys.stderr)
+
+
+def counts(labelled: Sequence[LabelledFrame]) -> tuple[int, int]:
+    anomalies = sum(frame.label for frame in labelled)
+    return len(labelled) - anomalies, anomalies
+
+
+def describe(labelled: Sequence[LabelledFrame]) -> str:
+    good, anomaly = counts(labelled)
+    return f"{good} good + {anomaly} anomaly frames"
+
+
+def fingerprint(labelled: Sequence[LabelledFrame]) -> str:
+    """One hash for the whole data set: every label with its frame's content, in any order."""
+    lines = sorted(f"{frame.label} {frame.sha256}" for frame in labelled)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
+        print(f"\r{what}: {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)

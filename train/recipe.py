@@ -1,0 +1,53 @@
+"""How to train: what the command line asks for, and the phases it comes to."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from train.augment import Augmentation
+
+BLOCKS = 5
+
+
+class Recipe(BaseModel):
+    """epochs: passes over the frames, at most. learning_rate: the peak. patience: epochs without a better validation
+    before stopping. paste: share of the good frames that get a made-up defect at a known place, which then counts as an
+    anomaly; 0 switches it off. warm_up: epochs on crops of good frames, half of them with a made-up defect, before the
+    first whole frame. head_epochs: epochs in which only the dense layers learn, and frozen_blocks: blocks that keep the
+    weights they came with; both for networks that start from weights."""
+
+    model_config = ConfigDict(frozen=True)
+    epochs: int = 30
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    patience: int = 10
+    seed: int = 0
+    paste: float = 0.3
+    warm_up: int = 0
+    head_epochs: int = 0
+    frozen_blocks: int = 0
+    augmentation: Augmentation = Augmentation()
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """So many epochs at one setting. frozen_blocks: of VGG19's five, from the input on. crops: of good frames, instead of frames."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    frozen_blocks: int = 0
+    crops: bool = False
+
+
+HEAD_RATE = 1e-3
+
+
+def phases(recipe: Recipe) -> list[Phase]:
+    """Crops first, then the head, then the rest; what has no epochs is left out."""
+    wanted = [
+        Phase("warm-up", recipe.warm_up, recipe.learning_rate, crops=True),
+        Phase("head", recipe.head_epochs, HEAD_RATE, frozen_blocks=BLOCKS),
+        Phase("epoch", recipe.epochs, recipe.learning_rate, frozen_blocks=recipe.frozen_blocks),
+    ]
+    return [phase for phase in wanted if phase.epochs]
