@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge_runtime import __version__
-from edge_runtime.errors import OutputError, UsageError, run_command
+from edge_runtime.errors import OutputError, UsageError, require, run_command
 
 if TYPE_CHECKING:
     from edge_runtime.manifest import HeatScale
@@ -179,6 +180,17 @@ def _progress(outcomes: "Iterator[Outcome]", total: int) -> "Iterator[Outcome]":
         yield from bar.track(outcomes, total=total, description="inspecting")
 
 
+@contextmanager
+def _bar(what: str) -> "Iterator[Callable[[int, int], None]]":
+    """A bar on stderr where that is a terminal; yields what to tell it: done, total."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def _summarise(counts: Counter[str], out: Path) -> None:
     judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error"))
     total = sum(counts.values()) - counts["repeated"]
@@ -212,12 +224,14 @@ def info(
         "file": f"sha256 {loaded.sha256}",
         "network": f"{manifest.backbone}, width {manifest.width:g}, wiring {manifest.wiring}: the heatmap is {manifest.explanation}",
         "input": f"{manifest.input_hw[1]} x {manifest.input_hw[0]} pixels (width x height), {manifest.resize}",
-        "threshold": f"score {calibration.threshold:.4f}",
+        "threshold": f"score {calibration.threshold:.4f}: {calibration.rule} (temperature {calibration.temperature:.2f})",
+        "there": f"{calibration.escapes} of {calibration.anomaly} validation anomalies escape, {calibration.false_rejects} of {calibration.good} good frames are rejected",
         "coarse map": _scale(calibration.coarse),
         "fine map": f"{_scale(calibration.fine)}, at {manifest.fine_layer}",
         "calibrated on": f"{calibration.good} good + {calibration.anomaly} anomaly frames",
         "trained on": f"{training.train_counts[0]} good + {training.train_counts[1]} anomaly frames, weights {training.weights}, seed {training.seed}, epoch {training.best_epoch} of {training.epochs}",
         "data": f"sha256 {training.data_sha256}",
+        **{f"doubt {number}": doubt for number, doubt in enumerate(training.doubts, 1)},
         "validation": f"AUROC {training.validation_auroc:.4f}",
         "parity": f"{parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
         "golden frames": str(len(manifest.golden)),
@@ -230,6 +244,46 @@ def _scale(scale: "HeatScale") -> str:
         f"heat 0 at {scale.cold:.2f}, 1 at {scale.hot:.2f} logits; boxes from {scale.box_level:.2f}, "
         f"{scale.false_boxes:.3f} per good frame"
     )
+
+
+@app.command()
+def evaluate(
+    frames: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FRAMES", help="Folder with good/ and anomaly/, or the same under test/, or the MVTec layout."
+        ),
+    ],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model file written by python -m export.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for evaluation.json, frames.jsonl and the worst.")],
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Where the defects are: a truth.json, or a folder of masks. Adds how well they are located."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Score from which on a frame is an anomaly. Default: the model file's own."),
+    ] = None,
+    threads: Threads = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of the table.")] = False,
+) -> None:
+    """Measure a model file on frames with known classes: escapes, false rejects, and what they promise.
+
+    Example: edge-detect evaluate test/ -m part.onnx -o evaluation --truth test/truth.json
+    """
+    require("sklearn", extra="evaluate")
+    from edge_runtime.evaluation import evaluate as evaluation
+    from edge_runtime.inspector import Inspector
+    from edge_runtime.model import Model
+
+    inspector = Inspector(Model.load(model, threads), threshold)
+    with _bar("evaluating") as progress:
+        found = evaluation.evaluate(frames, inspector, truth, progress)
+    evaluation.write(out, found, inspector)
+    _print(json.dumps(found.figures) if as_json else evaluation.table(found.figures))
+    for error in found.errors:
+        print(f"error: {error}", file=sys.stderr)
+    raise typer.Exit(Exit.NOT_DONE if found.errors else Exit.NOTHING_FOUND)
 
 
 @app.command()

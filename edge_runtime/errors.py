@@ -31,11 +31,13 @@ def first_line(err: BaseException) -> str:
     return lines[0][:200] if lines else type(err).__name__
 
 
-def require(*modules: str) -> None:
-    """Raises UsageError where packages are not installed that the line does without and the workstation needs."""
+def require(*modules: str, extra: str = "export") -> None:
+    """Raises UsageError where packages are not installed that inspecting does without. extra: of ours, that brings them."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(f"{', '.join(missing)} not installed; this needs pip install -c constraints.txt -e .[export]")
+        raise UsageError(
+            f"{', '.join(missing)} not installed; this needs the extra [{extra}], from a checkout: pip install -c constraints.txt -e '.[{extra}]'"
+        )
 
 
 def run_command(command: Callable[[], object]) -> None:

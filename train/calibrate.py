@@ -12,6 +12,7 @@ from edge_runtime.manifest import Calibration, HeatScale
 from edge_runtime.results import Array, probability
 
 Labels = np.typing.NDArray[np.int64]
+Shares = np.typing.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class Terms:
     """What the user asks of verdicts and boxes.
 
     max_false_rejects: share of the good frames that may be rejected; or cost_escape: what a missed defect costs, in false
-    rejects, where defect_rate of the frames are defective; neither: both classes weigh the same. false_boxes: budget of
-    boxes per good frame and map, counted whatever the verdict. min_box_area: input pixels.
+    rejects, where defect_rate of the frames are defective; neither: both classes weigh the same. false_boxes: how many
+    boxes a map may draw per good frame that passes, if it drew them there. min_box_area: input pixels.
     """
 
     max_false_rejects: float | None = None
@@ -68,12 +69,17 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms) -> Calib
     margin = decision_margin(seen.margins, seen.labels, terms)
     threshold = float(np.clip(probability(margin, temperature), 1e-15, 1 - 1e-15))
     rejected = np.array([probability(float(one), temperature) >= threshold for one in seen.margins])
+    sound = good & ~rejected if (good & ~rejected).any() else good  # a false reject shows boxes anyway, and is no measure
+
+    def scale(maps: Array) -> HeatScale:
+        return heat_scale(maps[sound], maps[~good], input_hw, terms.false_boxes, terms.min_box_area)
+
     return Calibration(
         temperature=temperature,
         threshold=threshold,
         rule=terms.rule,
-        coarse=heat_scale(seen.coarse[good], seen.coarse[~good], input_hw, terms.false_boxes, terms.min_box_area),
-        fine=heat_scale(seen.fine[good], seen.fine[~good], input_hw, terms.false_boxes, terms.min_box_area),
+        coarse=scale(seen.coarse),
+        fine=scale(seen.fine),
         good=int(good.sum()),
         anomaly=int((~good).sum()),
         false_rejects=int((rejected & good).sum()),
@@ -114,7 +120,7 @@ def decision_margin(margins: Array, labels: Labels, terms: Terms) -> float:
     return float(middles[best[gaps[best].argmax()]])
 
 
-def _cost(false_rejects: Array, escapes: Array, defective: float, terms: Terms) -> Array:
+def _cost(false_rejects: Shares, escapes: Shares, defective: float, terms: Terms) -> Shares:
     if terms.max_false_rejects is not None:
         return np.where(false_rejects <= terms.max_false_rejects + 1e-12, escapes, np.inf)
     if terms.cost_escape is not None:

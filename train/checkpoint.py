@@ -5,6 +5,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,9 +49,9 @@ def load(folder: Path) -> State:
         return State()
     try:
         with (folder / NAME).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
+            about: dict[str, Any] = json.loads(str(stored["about"]))
             about["best"] = about["best"] and tuple(about["best"])
-            lists = {
+            lists: dict[str, Any] = {
                 name: [stored[f"{name}_{index}"] for index in range(sum(key.startswith(f"{name}_") for key in stored))]
                 for name in LISTS
             }

@@ -13,6 +13,8 @@ Wiring = Literal["exact", "full"]
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 """(convolutions, filters) per block; Simonyan & Zisserman 2014, configuration E."""
 TAP = "block5_conv3"
+BN_MOMENTUM = 0.9
+"""Keras's 0.99 lags a hundred steps behind, an epoch of a small data set; docs/accuracy.md has the comparison."""
 MEAN_BGR = (103.939, 116.779, 123.68)
 """What the ImageNet weights expect to be subtracted, in BGR order."""
 
@@ -41,7 +43,7 @@ def _convolution(x: Any, name: str, filters: int, batch_norm: bool) -> Any:
     if not batch_norm:
         return layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)(x)
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(x)
-    x = layers.BatchNormalization(name=f"{name}_bn")(x)
+    x = layers.BatchNormalization(momentum=BN_MOMENTUM, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
