@@ -19,8 +19,8 @@ VARIANTS = {
     "exact": ["--wiring", "exact", "--paste", "0"],
     "full": ["--wiring", "full", "--paste", "0"],
     "exact-paste": ["--wiring", "exact", "--paste", "0.3"],
-    "full-paste": ["--wiring", "full", "--paste", "0.3"],
-    "exact-paste-warm": ["--wiring", "exact", "--paste", "0.3", "--warm-up", "12"],
+    "exact-warm": ["--wiring", "exact", "--paste", "0", "--warm-up", "12"],
+    "exact-paste-warm": ["--wiring", "exact", "--paste", "0.1", "--warm-up", "12"],
 }
 COLUMNS = {
     "validation AUROC": ("validation_auroc",),
@@ -63,7 +63,10 @@ def _one(data: Path, test: Path, truth: Path, folder: Path, options: list[str]) 
     for made, command in (
         (run / "run.json", [python, "-m", "train", data, "-o", run, "--backbone", "vgg19-slim", *options]),
         (part, [python, "-m", "export", run / "model.keras", "-o", part]),
-        (evaluation / "evaluation.json", [edge_detect, "evaluate", test, "-m", part, "-o", evaluation, "--truth", truth]),
+        (
+            evaluation / "evaluation.json",
+            [edge_detect, "evaluate", test, "-m", part, "-o", evaluation, "--truth", truth],
+        ),
     ):
         if made.exists():
             continue

@@ -74,9 +74,15 @@ class Audit(BaseModel):
                 f"this model may be judging something else than the defect: good and anomaly frames can be told apart by {named}{more}. "
                 "Take both kinds on the same days, with the same camera, light and zoom"
             )
-        if self.evidence and self.evidence.auroc >= CUE_AUROC and self.evidence.frames >= FEWEST:
+        if self.evidence and self.evidence_counts:
             found.extend(_doubts(self.evidence))
         return tuple(found)
+
+    @property
+    def evidence_counts(self) -> bool:
+        """Has the model learned enough, and on enough frames, to speak of its evidence?"""
+        evidence = self.evidence
+        return evidence is not None and evidence.auroc >= CUE_AUROC and evidence.frames >= FEWEST
 
 
 def _doubts(evidence: Evidence) -> list[str]:

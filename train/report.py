@@ -2,7 +2,8 @@
 
 import base64
 import io
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from edge_runtime.durable import write_bytes
 from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.manifest import Calibration
 from edge_runtime.overlay import Painter
+from edge_runtime.preprocess import to_frame
 from edge_runtime.results import Inspection, Maps, Verdict, probability
 from train.calibrate import Validated
 from train.data import Samples
 from train.run import Run
 
 NAME = "report.html"
-WORST, TYPICAL = 10, 6
+WORST, TYPICAL, WIDTH = 10, 5, 480
 GOOD, ANOMALY, GREY = "#007a7d", "#d55e00", "#667085"
 """As in the overlays: Okabe & Ito's colour-blind safe teal and vermilion."""
 
@@ -80,6 +82,7 @@ def _content(told: Told) -> dict[str, Any]:
         "settings": told.run.settings,
         "calibration": calibration,
         "doubts": told.run.audit.doubts,
+        "evidence_counts": told.run.audit.evidence_counts,
         "evidence": told.run.audit.evidence,
         "promises": promise(escapes, false_rejects),
         "escapes": escapes,
@@ -120,21 +123,25 @@ def _content(told: Told) -> dict[str, Any]:
 
 def _picture(told: Told, row: int, score: float) -> Picture:
     frame, image = told.validation.frames[row], told.validation.images[row]
+    times = math.ceil(WIDTH / image.shape[1])  # so that lines and figures are fine ones, also on a small input
+    image = np.asarray(cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), np.uint8)
+    size_wh = image.shape[1], image.shape[0]
     input_hw, calibration = told.run.settings.input_hw, told.calibration
     reject = score >= calibration.threshold
     maps = Maps(told.seen.coarse[row], told.seen.fine[row] if told.fine and reject else None)
+    found = cam.locate(maps, calibration.coarse, calibration.fine, input_hw) if reject else ()
     inspection = Inspection(
         source=frame.path,
         sha256=frame.sha256,
-        size_wh=(input_hw[1], input_hw[0]),
+        size_wh=size_wh,
         verdict=Verdict.ANOMALY if reject else Verdict.GOOD,
         score=score,
         margin=float(told.seen.margins[row]),
         threshold=calibration.threshold,
-        defects=cam.locate(maps, calibration.coarse, calibration.fine, input_hw) if reject else (),
+        defects=tuple(replace(one, box=to_frame(one.box, input_hw, size_wh)) for one in found),
     )
     painted = Painter(calibration, input_hw)("overlay", image, inspection, maps)
-    _, data = cv2.imencode(".jpg", painted, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    _, data = cv2.imencode(".jpg", painted, [cv2.IMWRITE_JPEG_QUALITY, 80])
     return Picture(frame.path, f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}", score)
 
 
