@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from edge_runtime.results import Array
+from edge_runtime.results import Array, Image
 from train.cues import CUES
 
 CUE_AUROC = 0.75
@@ -137,7 +137,7 @@ def _held_out_auroc(column: Array, labels: np.typing.NDArray[np.int64], splits: 
     return float(roc_auc_score(labels, guesses[:, 1]))
 
 
-def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Array | None = None) -> Evidence:
+def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Image | None = None) -> Evidence:
     """How local is the evidence of the defective frames, and is it always at the same place?
 
     cells: (n, rows, columns) CAMs in logits. roi: (H, W) uint8 mask, above 127 where the part is, or None.

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, OutputError, UsageError
-from edge_runtime.results import Array
+from edge_runtime.results import Array, Image
 from train import audit, checkpoint, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, load, name_groups, reuse, split
@@ -101,7 +101,7 @@ def execute(order: Order) -> dict[str, object]:
     return {"model": str(order.out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
 
 
-def _prepare(order: Order) -> tuple[Samples, Array, Split, Settings, Array | None]:
+def _prepare(order: Order) -> tuple[Samples, Array, Split, Settings, Image | None]:
     """Everything that can be wrong with frames and folders, found before any network is made."""
     _refuse_finished(order.out)
     roi = None if order.roi is None else read_mask(order.roi)
@@ -145,7 +145,7 @@ def _refuse_other(out: Path, earlier: Settings, asked: Settings) -> None:
         )
 
 
-def read_mask(path: Path) -> Array:
+def read_mask(path: Path) -> Image:
     """(H, W) uint8: above 127 where the part is. Raises UsageError."""
     try:
         image = frames.decode(frames.read_bytes(path))
@@ -154,7 +154,7 @@ def read_mask(path: Path) -> Array:
     mask = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     if not (mask > 127).any():
         raise UsageError(f"--roi {path}: has no white pixels; expected a picture that is white where the part is")
-    return np.asarray(mask)
+    return np.asarray(mask, np.uint8)
 
 
 def _warn(found: audit.Audit) -> None:

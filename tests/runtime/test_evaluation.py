@@ -86,19 +86,13 @@ def test_boxes_in_good_frames_are_counted() -> None:
 
 def test_random_heat_is_worth_what_chance_is() -> None:
     rng = np.random.default_rng(0)
-    noise = [
-        Case(
-            bad,
-            (224, 224),
-            (TRUE,) * bad,
-            (),
-            (),
-            *rng.random((2, *HW)).astype(np.float32),
-            blob(TRUE) > 0 if bad else None,
-        )
-        for bad in (True, False) * 10
-    ]
-    figures = measure(noise)["pixels"]
+
+    def noise(bad: bool) -> Case:
+        mask = blob(TRUE) > 0 if bad else None
+        coarse, fine = rng.random((2, *HW)).astype(np.float32)
+        return Case(bad, (224, 224), (TRUE,) * bad, (), (), coarse, fine, mask)
+
+    figures = measure([noise(bad) for bad in (True, False) * 10])["pixels"]
     assert figures["fine_auroc"] == pytest.approx(figures["chance_auroc"], abs=0.02)
     assert figures["fine_aupro"] == pytest.approx(figures["chance_aupro"], abs=0.02)
 
