@@ -22,9 +22,11 @@ CUE_AUROC = 0.75
 CUE_DEVIATIONS = 4.0
 """And it must be this many standard deviations from chance, for some sixty cues are tried."""
 FOLDS = 5
+COARSEST = 0.65
+"""Share of the cells that may lie at the edge of a map before its places mean little: a map of 5 x 5 is the smallest."""
 FEWEST = 8
 """Defective frames with evidence that it takes to speak of their evidence at all."""
-EVERYWHERE, SPREAD, SAME_PLACE, EDGE, OUTSIDE = 0.5, 0.25, 0.5, 0.6, 0.5
+EVERYWHERE, SPREAD, SAME_PLACE, OUTSIDE = 0.5, 0.25, 0.5, 0.5
 """Shares of the evidence beyond which it is no evidence of a local defect; see `Evidence`."""
 
 
@@ -41,7 +43,7 @@ class Evidence(BaseModel):
 
     everywhere: of what sets the margins of both classes apart, how much their median cells already show; a local defect
     leaves most cells as they are. spread: of the frame that holds half of the evidence, the median. same_place: of the evidence that lies in one and the
-    same sixteenth of every frame. edge: that lies in the outermost cells. outside_roi: outside the region of interest, None
+    same sixteenth of every frame. edge: that lies in the outermost cells, which are edge_area of all. outside_roi: outside the region of interest, None
     where there is none. frames: with any evidence, which the others rest on. auroc: of the margins; a model that has learned
     nothing has no evidence to speak of.
     """
@@ -53,6 +55,7 @@ class Evidence(BaseModel):
     spread: float
     same_place: float
     edge: float
+    edge_area: float
     outside_roi: float | None = None
 
 
@@ -80,9 +83,14 @@ class Audit(BaseModel):
 
     @property
     def evidence_counts(self) -> bool:
-        """Has the model learned enough, and on enough frames, to speak of its evidence?"""
+        """Has the model learned enough, and on enough frames and fine enough a map, to speak of its evidence?"""
         evidence = self.evidence
-        return evidence is not None and evidence.auroc >= CUE_AUROC and evidence.frames >= FEWEST
+        return (
+            evidence is not None
+            and evidence.auroc >= CUE_AUROC
+            and evidence.frames >= FEWEST
+            and evidence.edge_area < COARSEST
+        )
 
 
 def _doubts(evidence: Evidence) -> list[str]:
@@ -99,7 +107,7 @@ def _doubts(evidence: Evidence) -> list[str]:
         found.append(
             f"this model may be judging a fixed place, not the defect: {evidence.same_place:.0%} of the evidence lies in the same sixteenth of every frame"
         )
-    if evidence.edge > EDGE:
+    if evidence.edge > (1 + evidence.edge_area) / 2:
         found.append(
             f"this model may be judging the edge of the picture, not the part: {evidence.edge:.0%} of the evidence lies there"
         )
@@ -149,8 +157,9 @@ def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Image | None =
     evidence = evidence[totals > 0] / totals[totals > 0, np.newaxis, np.newaxis]
     rows, columns = cells.shape[1:]
     auroc = float(roc_auc_score(labels, cells.mean(axis=(1, 2))))
+    edge_area = 1 - max(0, rows - 2) * max(0, columns - 2) / (rows * columns)
     if not len(evidence):
-        return Evidence(frames=0, auroc=auroc, everywhere=0, spread=0, same_place=0, edge=0)
+        return Evidence(frames=0, auroc=auroc, everywhere=0, spread=0, same_place=0, edge=0, edge_area=edge_area)
     hottest_first = np.sort(evidence.reshape(len(evidence), -1), axis=1)[:, ::-1].cumsum(axis=1)
     mean = evidence.mean(axis=0)
     window = max(1, round(columns / 4)), max(1, round(rows / 4))
@@ -166,6 +175,7 @@ def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Image | None =
         spread=float(np.median((hottest_first < 0.5).sum(axis=1) + 1) / (rows * columns)),
         same_place=float(together.max()),
         edge=float(1 - mean[1:-1, 1:-1].sum()),
+        edge_area=edge_area,
         outside_roi=outside,
     )
 

@@ -90,7 +90,8 @@ def test_from_two_folders_to_verdicts(
     recorded = json.loads((run / "run.json").read_text())
     assert manifest.wiring == ("full" if kind == "full wiring" else "exact")
     assert manifest.explanation == ("approximate" if kind == "full wiring" else "exact")
-    assert [manifest.training.data_sha256, list(manifest.input_hw)] == [recorded["data_sha256"], recorded["input_hw"]]
+    asked = recorded["settings"]
+    assert [manifest.training.data_sha256, list(manifest.input_hw)] == [asked["data_sha256"], asked["input_hw"]]
     assert manifest.parity.frames == len(json.loads((run / "split.json").read_text())["validation"])
     assert {golden.label for golden in manifest.golden} == {"good", "anomaly"}
 
@@ -103,6 +104,37 @@ def test_from_two_folders_to_verdicts(
         assert all(row["residual"] is None for row in rows)
     else:
         assert all(row["residual"] <= 1e-3 * max(1, abs(row["margin"])) for row in rows)
+
+
+@pytest.mark.xdist_group("export")
+def test_the_threshold_serves_the_users_terms(
+    bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
+) -> None:
+    run = trained("slim", bangles, runs, module)
+    found = {}
+    for terms in (["--max-false-rejects", "0%"], ["--cost-escape", "1000"], []):
+        done = module("export", run / "model.keras", "-o", tmp_path / "part.onnx", *terms)
+        assert done.returncode == 0, done.stderr
+        calibration = json.loads(done.stdout)["calibration"]
+        found[" ".join(terms)] = calibration
+        assert f"{calibration['escapes']} miss" in done.stderr and "at 95 % confidence" in done.stderr
+        assert Model.load(tmp_path / "part.onnx").manifest.calibration.model_dump() == calibration
+    assert found["--max-false-rejects 0%"]["false_rejects"] == 0
+    assert found["--cost-escape 1000"]["escapes"] == 0
+    assert found["--cost-escape 1000"]["threshold"] < found["--max-false-rejects 0%"]["threshold"]
+    said = edge_detect("info", tmp_path / "part.onnx").stdout
+    assert "escapes and false rejects weigh the same" in said and "validation anomalies escape" in said
+    assert "rejects show the fine map" in (run / "report.html").read_text()
+
+    for wrong, says in (
+        (["--max-false-rejects", "lots"], "expected a share such as 0.5% or 0.005"),
+        (["--max-false-rejects", "200%"], "expected a share such as"),
+        (["--max-false-rejects", "1%", "--cost-escape", "2"], "give one of them"),
+        (["--defect-rate", "1%"], "belongs to --cost-escape"),
+    ):
+        done = module("export", run / "model.keras", "-o", tmp_path / "none.onnx", *wrong)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and says in done.stderr, done.stderr
+        assert not (tmp_path / "none.onnx").exists()
 
 
 @pytest.mark.xdist_group("export")
@@ -186,7 +218,7 @@ def test_mistakes_get_one_clear_line(bangles: Path, runs: Path, module: Run, tmp
     (tmp_path / "model.keras").write_text("hello")
     with pytest.raises(UsageError, match="expected a folder written by python -m train"):
         export(tmp_path / "model.keras", tmp_path / "part.onnx")
-    for name in ("run.json", "split.json"):
+    for name in ("run.json", "split.json", "history.json"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     with pytest.raises(UsageError, match=r"model\.keras: is no Keras model"):
         export(tmp_path / "model.keras", tmp_path / "part.onnx")

@@ -1,0 +1,177 @@
+"""`python -m train` as a user has it: killed, interrupted, repeated, and on another backend."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, Run
+
+pytestmark = pytest.mark.xdist_group("train")
+SMALL = [
+    "--backbone",
+    "vgg19-slim",
+    "--width",
+    "0.06",
+    "--input-size",
+    "32x48",
+    "--batch-size",
+    "8",
+    "--validation",
+    "0.3",
+]
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Grey parts; an anomaly has a bright spot somewhere."""
+    root, rng = tmp_path_factory.mktemp("frames"), np.random.default_rng(0)
+    for label, kind in enumerate(("good", "anomaly")):
+        (root / kind).mkdir()
+        for index in range(24):
+            image = rng.integers(90, 130, (48, 64, 3), np.uint8)
+            if label:
+                y, x = rng.integers(4, 36), rng.integers(4, 52)
+                image[y : y + 8, x : x + 8] = 250
+            cv2.imwrite(str(root / kind / f"{index}.png"), image)
+    return root
+
+
+def started(*args: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "train", *map(str, args)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+def stop_after(line: str, how: signal.Signals, process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Send the signal as soon as the line has been told; returns the rest of what the process printed."""
+    assert process.stderr is not None
+    for told in process.stderr:
+        if told.startswith(line):
+            break
+    process.send_signal(how)
+    return process.communicate(timeout=120)
+
+
+def record(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "run.json").read_text())
+    return found
+
+
+def test_a_killed_training_goes_on_and_ends_like_one_that_was_not(frames: Path, module: Run, tmp_path: Path) -> None:
+    options = [*SMALL, "--epochs", "3", "--warm-up", "1"]
+    whole = module("train", frames, "-o", tmp_path / "whole", *options)
+    assert whole.returncode == 0, whole.stderr
+    killed = started(frames, "-o", tmp_path / "killed", *options)
+    stop_after("epoch 1/3", signal.SIGKILL, killed)
+    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "killed" / "run.json").exists()
+
+    other = module("train", frames, "-o", tmp_path / "killed", *options, "--seed", "5")
+    assert other.returncode == 2 and "holds an unfinished training with other settings (recipe" in other.stderr
+    again = module("train", frames, "-o", tmp_path / "killed", *options)
+    assert again.returncode == 0 and "going on with the training" in again.stderr, again.stderr
+    assert "warm-up" not in again.stderr
+    for name in ("history.json", "metrics.json", "split.json", "run.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    left = sorted(path.name for path in (tmp_path / "killed").iterdir())
+    assert left == ["history.json", "metrics.json", "model.keras", "report.html", "run.json", "split.json"]
+    finished = module("train", frames, "-o", tmp_path / "killed", *options)
+    assert finished.returncode == 2 and "not an empty folder" in finished.stderr
+
+    used = module(
+        "train",
+        frames,
+        "-o",
+        tmp_path / "split",
+        *SMALL,
+        "--epochs",
+        "1",
+        "--seed",
+        "9",
+        "--split",
+        tmp_path / "whole" / "split.json",
+    )
+    assert used.returncode == 0, used.stderr
+    assert (tmp_path / "split" / "split.json").read_bytes() == (tmp_path / "whole" / "split.json").read_bytes()
+
+
+def test_ctrl_c_keeps_the_best_so_far(frames: Path, tmp_path: Path) -> None:
+    training = started(frames, "-o", tmp_path / "run", *SMALL, "--epochs", "5000", "--patience", "5000")
+    stdout, stderr = stop_after("epoch 2/5000", signal.SIGINT, training)
+    assert training.returncode == 0 and "stopped; keeping epoch" in stderr, stderr
+    assert (tmp_path / "run" / "model.keras").exists() and json.loads(stdout)["best_epoch"] >= 1
+    assert 2 <= record(tmp_path / "run")["epochs"] < 5000
+
+
+def test_a_shortcut_is_told_before_and_in_the_report(frames: Path, module: Run, tmp_path: Path) -> None:
+    confounded = tmp_path / "confounded"
+    for kind, light in (("good", 0), ("anomaly", 40)):
+        (confounded / kind).mkdir(parents=True)
+        for file in sorted((frames / kind).iterdir()):
+            image = cv2.imread(str(file))
+            assert image is not None
+            cv2.imwrite(str(confounded / kind / file.name), np.clip(image.astype(int) + light, 0, 255).astype(np.uint8))
+    done = module("train", confounded, "-o", tmp_path / "run", *SMALL, "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: this model may be judging something else than the defect" in done.stderr
+    assert done.stderr.index("WARNING") < done.stderr.index("training vgg19-slim")
+    assert "brightness (AUROC 1.00)" in json.loads(done.stdout)["doubts"][0]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert (
+        page.index("trust this model yet")
+        < page.index("brightness (AUROC 1.00)")
+        < page.index("What this model promises")
+    )
+
+
+def test_the_report_needs_nothing_but_itself(frames: Path, module: Run, tmp_path: Path) -> None:
+    hostile = tmp_path / "<script>alert(1)</script>".replace("/", "_")
+    hostile.mkdir()
+    for kind in ("good", "anomaly"):
+        (hostile / kind).symlink_to(frames / kind)
+    done = module("train", hostile, "-o", tmp_path / "run", *SMALL, "--epochs", "2")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "run" / "report.html").read_text()
+    links = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\')\s>]+)', page)
+    assert links and all(link.startswith(("data:image/jpeg;base64,", "#")) for link in links)
+    assert "<script" not in page and "&lt;script&gt;" in page
+    assert page.count("<svg") == 3
+    for said in (
+        "No shortcut found",
+        "at 95 % confidence",
+        "keras 3",
+        record(tmp_path / "run")["settings"]["data_sha256"],
+    ):
+        assert said in page
+
+
+def test_the_same_training_runs_on_another_backend(frames: Path, tmp_path: Path) -> None:
+    """jax is part of the [dev] extra. What it has trained is exported by TensorFlow, and inspects."""
+
+    def run(module: str, *args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", module, *map(str, args)]
+        return subprocess.run(
+            command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600
+        )
+
+    options = [*SMALL, "--epochs", "2", "--warm-up", "1"]
+    done = run("train", frames, "-o", tmp_path / "run", *options, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    assert done.returncode == 0, done.stderr
+    assert record(tmp_path / "run")["epochs"] == 2
+    exported = run("export", tmp_path / "run" / "model.keras", "-o", tmp_path / "part.onnx", TF_CPP_MIN_LOG_LEVEL="3")
+    assert exported.returncode == 0, exported.stderr
+    assert run("edge_runtime.cli", "check", tmp_path / "part.onnx").returncode == 0
