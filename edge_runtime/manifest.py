@@ -20,9 +20,9 @@ class _Frozen(BaseModel):
 class HeatScale(_Frozen):
     """The absolute scale of a map, fitted on validation frames.
 
-    cold, hot: values in logits that show as heat 0 (as warm as half of the good frames ever get) and 1 (the peak of a
-    typical anomaly). box_heat: heat in (0, 1] from which on a region becomes a box. min_box_area: input pixels.
-    false_boxes: boxes per good frame at box_heat, whatever the verdict.
+    cold, hot: values in logits that show as heat 0 (as warm as half of the good frames that pass ever get) and 1 (the
+    peak of a typical anomaly). box_heat: heat in (0, 1] from which on a region becomes a box. min_box_area: input pixels.
+    false_boxes: boxes per good frame that passes, if they were drawn there.
     """
 
     cold: Finite

@@ -47,7 +47,7 @@ def main(
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file for the line, for example part.onnx.")],
     data: Annotated[Path | None, typer.Option(help="Where the training frames lie now, if they were moved.")] = None,
     false_boxes: Annotated[
-        float, typer.Option(min=0, help="Boxes per good frame that may be drawn, whatever the verdict.")
+        float, typer.Option(min=0, help="Boxes that a map may draw per good frame that passes, if it drew them there.")
     ] = 0.02,
     fine_layer: Annotated[
         FineLayer, typer.Option(help="Layer of the fine map that draws the boxes.")

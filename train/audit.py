@@ -22,11 +22,12 @@ CUE_AUROC = 0.75
 CUE_DEVIATIONS = 4.0
 """And it must be this many standard deviations from chance, for some sixty cues are tried."""
 FOLDS = 5
+COLDEST = 0.1
 COARSEST = 0.65
 """Share of the cells that may lie at the edge of a map before its places mean little: a map of 5 x 5 is the smallest."""
 FEWEST = 8
 """Defective frames with evidence that it takes to speak of their evidence at all."""
-EVERYWHERE, SPREAD, SAME_PLACE, OUTSIDE = 0.5, 0.25, 0.5, 0.5
+EVERYWHERE, SPREAD, SAME_PLACE, OUTSIDE = 0.5, 0.35, 0.5, 0.5
 """Shares of the evidence beyond which it is no evidence of a local defect; see `Evidence`."""
 
 
@@ -41,8 +42,8 @@ class Cue(BaseModel):
 class Evidence(BaseModel):
     """Where the evidence for `anomaly` lies in the defective validation frames; shares in [0, 1].
 
-    everywhere: of what sets the margins of both classes apart, how much their median cells already show; a local defect
-    leaves most cells as they are. spread: of the frame that holds half of the evidence, the median. same_place: of the evidence that lies in one and the
+    everywhere: of what sets the margins of both classes apart, how much the coldest tenth of the cells already shows; a
+    local defect leaves these as they are, however far the network sees around it. spread: of the frame that holds half of the evidence, the median. same_place: of the evidence that lies in one and the
     same sixteenth of every frame. edge: that lies in the outermost cells, which are edge_area of all. outside_roi: outside the region of interest, None
     where there is none. frames: with any evidence, which the others rest on. auroc: of the margins; a model that has learned
     nothing has no evidence to speak of.
@@ -182,8 +183,8 @@ def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Image | None =
 
 def _everywhere(cells: Array, labels: np.typing.NDArray[np.int64]) -> float:
     flat = cells.reshape(len(cells), -1)
-    medians, means = np.median(flat, axis=1), flat.mean(axis=1)
+    coldest, means = np.quantile(flat, COLDEST, axis=1), flat.mean(axis=1)
     apart = means[labels == 1].mean() - means[labels == 0].mean()
     if apart <= 0:
         return 0.0
-    return float(np.clip((medians[labels == 1].mean() - medians[labels == 0].mean()) / apart, 0, 1))
+    return float(np.clip((coldest[labels == 1].mean() - coldest[labels == 0].mean()) / apart, 0, 1))
