@@ -19,6 +19,8 @@ from train.job import Order, execute, file_sha256
 from train.recipe import Recipe
 from train.run import Settings, read
 
+WARM_UP = 12
+
 
 class Backbone(StrEnum):
     VGG19 = "vgg19"
@@ -99,18 +101,17 @@ def main(
     paste: Annotated[
         float,
         typer.Option(
-            min=0,
-            max=0.9,
-            help="Share of the good frames that get a made-up defect, to teach the heatmap where to look.",
+            min=0, max=0.9, help="Share of the good frames that get a made-up defect in every epoch; docs/accuracy.md."
         ),
-    ] = 0.3,
+    ] = 0.0,
     warm_up: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="Epochs on crops with made-up defects before the first whole frame; pays when training from scratch.",
+            help="Epochs on crops with made-up defects before the first whole frame, to teach the heatmap where to look. "
+            "Default: 12 from scratch, 0 from weights.",
         ),
-    ] = 0,
+    ] = None,
     head_epochs: Annotated[
         int, typer.Option(min=0, help="Epochs for the dense layers alone, first, where training starts from weights.")
     ] = 3,
@@ -144,7 +145,7 @@ def main(
         patience=patience,
         seed=seed,
         paste=paste,
-        warm_up=warm_up,
+        warm_up=(WARM_UP if source == "none" else 0) if warm_up is None else warm_up,
         head_epochs=head_epochs if pretrained else 0,
         frozen_blocks=frozen_blocks if pretrained else 0,
         augmentation=augment.adjusted(augmentation, flip),

@@ -22,7 +22,7 @@ class Recipe(BaseModel):
     learning_rate: float = 1e-3
     patience: int = 10
     seed: int = 0
-    paste: float = 0.3
+    paste: float = 0.0
     warm_up: int = 0
     head_epochs: int = 0
     frozen_blocks: int = 0

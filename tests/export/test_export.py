@@ -68,7 +68,7 @@ def trained(kind: str, bangles: Path, runs: Path, module: Run) -> Path:
         if "FILE" in KINDS[kind] and not weights.exists():
             published_file(weights, scale=0.02)
         options = [str(weights) if option == "FILE" else option for option in KINDS[kind]]
-        done = module("train", bangles, "-o", run, "--batch-size", "4", *options)
+        done = module("train", bangles, "-o", run, "--batch-size", "4", "--warm-up", "0", *options)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["model"] == str(run / "model.keras")
     return run

@@ -27,6 +27,8 @@ SMALL = [
     "8",
     "--validation",
     "0.3",
+    "--warm-up",
+    "0",
 ]
 
 

@@ -69,7 +69,7 @@ def test_a_killed_training_ends_as_if_it_had_never_been_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed twice: between two epochs on crops, and between two epochs of the rest."""
-    recipe = Recipe(epochs=2, batch_size=8, warm_up=2, head_epochs=1, frozen_blocks=2)
+    recipe = Recipe(epochs=2, batch_size=8, paste=0.3, warm_up=2, head_epochs=1, frozen_blocks=2)
     whole, expected = train(0, recipe, tmp_path / "whole")
     save, kills = checkpoint.save, [(0, 1), (2, 1)]
 
