@@ -25,10 +25,10 @@ demo-model: $(VENV)/dev
 	$(BIN)/python -m train.bangles data/demo/train1 --good 1500 --anomaly 1500 --seed 1
 	$(BIN)/python -m train.bangles data/demo/train2 --good 1500 --anomaly 1500 --seed 11
 	$(BIN)/python -m train data/demo/train1 -o runs/demo/1 $(SLIM) --warm-up 16 --epochs 14
-	$(BIN)/python -m train data/demo/train2 -o runs/demo/2 $(SLIM) --seed 1 --epochs 7 --learning-rate 7e-4 \
+	$(BIN)/python -m train data/demo/train2 -o runs/demo/2 $(SLIM) --seed 1 --epochs 7 --learning-rate 7e-4 --warm-up 0 \
 	    --weights runs/demo/1/model.keras
 	$(BIN)/python -m train.bangles data/demo/train3 --good 1500 --anomaly 1500 --seed 21
-	$(BIN)/python -m train data/demo/train3 -o runs/demo/3 $(SLIM) --seed 2 --epochs 10 --learning-rate 7e-4 --paste 0.2 \
+	$(BIN)/python -m train data/demo/train3 -o runs/demo/3 $(SLIM) --seed 2 --epochs 6 --learning-rate 7e-4 --paste 0.2 --warm-up 0 \
 	    --weights runs/demo/2/model.keras
 	$(BIN)/python -m export runs/demo/3/model.keras -o $(DEMO)/model.onnx
 	$(BIN)/python -m train.bangles data/demo/show --good 3 --anomaly 5 --seed 3
