@@ -16,9 +16,9 @@ import typer
 from edge_runtime.errors import EdgeDetectError, UsageError, run_command
 
 VARIANTS = {
-    "exact": ["--wiring", "exact", "--paste", "0"],
-    "full": ["--wiring", "full", "--paste", "0"],
-    "exact-paste": ["--wiring", "exact", "--paste", "0.3"],
+    "exact": ["--wiring", "exact", "--paste", "0", "--warm-up", "0"],
+    "full": ["--wiring", "full", "--paste", "0", "--warm-up", "0"],
+    "exact-paste": ["--wiring", "exact", "--paste", "0.3", "--warm-up", "0"],
     "exact-warm": ["--wiring", "exact", "--paste", "0", "--warm-up", "12"],
     "exact-paste-warm": ["--wiring", "exact", "--paste", "0.1", "--warm-up", "12"],
 }
@@ -50,7 +50,7 @@ def main(
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(seeds):
         for name in chosen:
-            command = [*VARIANTS[name], *options.split(), "--seed", str(seed)]
+            command = [*options.split(), *VARIANTS[name], "--seed", str(seed)]
             results[name].append(_one(data, test, truth, out / f"{name}-{seed}", command))
             (out / "results.json").write_text(json.dumps(results, indent=1))
     print(table(results))

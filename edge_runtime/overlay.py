@@ -130,7 +130,7 @@ def with_banner(picture: Image, inspection: Inspection) -> Image:
     score = "" if inspection.score is None else f"  score {inspection.score:.3f}  (limit {inspection.threshold:.3f})"
     text, thickness = f"{inspection.verdict.value.upper()}{score}", max(1, round(height / 22))
     (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, height / 42, thickness)
-    scale = height / 42 * min(1.0, (picture.shape[1] - 2 * (height // 3)) / wide)
+    scale = height / 42 * min(1.0, max(0.1, (picture.shape[1] - 2 * (height // 3)) / wide))
     at = (height // 3, round(height * 0.72))
     cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, WHITE, thickness, cv2.LINE_AA)
     return np.vstack([strip, picture])

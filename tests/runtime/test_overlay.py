@@ -43,6 +43,14 @@ def test_what_is_cold_stays_as_the_camera_saw_it() -> None:
     )
 
 
+@pytest.mark.parametrize("width", [224, 256, 320, 640, 1920, 4096])
+def test_the_verdict_and_its_score_fit_above_every_frame(width: int) -> None:
+    picture = paint("overlay", image=np.full((width * 3 // 4, width, 3), 90, np.uint8))
+    strip = picture[: picture.shape[0] - width * 3 // 4]
+    ink = np.argwhere((strip != strip[0, 0]).any(axis=2))[:, 1]
+    assert ink.min() >= 4 and ink.max() < width - 4
+
+
 def test_the_fine_map_is_what_the_heat_shows_where_there_is_one() -> None:
     fine = np.zeros((16, 24), np.float32)
     fine[6, 10] = 130
