@@ -1,10 +1,14 @@
 """Files that are either there as a whole or not at all, also after a power cut."""
 
 import contextlib
+import errno
 import os
+import sqlite3
 from pathlib import Path
 
 from edge_runtime.errors import OutputError
+
+LOCK = ".lock"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -43,3 +47,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def hold(folder: Path) -> sqlite3.Connection:
+    """Keep other processes out of a folder until the connection is closed, or the process ends in any way.
+
+    Raises BlockingIOError where another process holds it, OSError where it can't be written.
+    """
+    lock = None
+    try:
+        lock = sqlite3.connect(folder / LOCK, isolation_level=None, timeout=0)
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as err:
+        if lock is not None:
+            lock.close()
+        if "locked" in str(err):
+            raise BlockingIOError(errno.EAGAIN, "another process holds it", str(folder)) from None
+        raise OSError(errno.EIO, str(err), str(folder)) from None
+    return lock

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from edge_runtime.durable import make_folder, write_bytes
+from edge_runtime.durable import hold, make_folder, write_bytes
 from edge_runtime.errors import OutputError
 from edge_runtime.frames import LEDGER
 from edge_runtime.results import Inspection
@@ -67,13 +67,12 @@ class Ledger:
             raise OutputError(f"{out}: is a file; results need a folder")
         try:
             make_folder(out)
-            self._lock = sqlite3.connect(out / ".lock", isolation_level=None, timeout=0)
-            self._lock.execute("BEGIN EXCLUSIVE")
-        except (OSError, sqlite3.Error) as err:
-            if "locked" in str(err):
-                raise OutputError(
-                    f"{out}: another edge-detect is writing there; wait for it or choose another --out"
-                ) from None
+            self._lock = hold(out)
+        except BlockingIOError:
+            raise OutputError(
+                f"{out}: another edge-detect is writing there; wait for it or choose another --out"
+            ) from None
+        except OSError as err:
             raise _unwritable(out, err) from None
         try:
             self._db = sqlite3.connect(out / LEDGER, isolation_level=None)

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edge_runtime.errors import FrameError, UsageError, require, run_command
+from edge_runtime.errors import FrameError, OutputError, UsageError, require, run_command
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
@@ -115,15 +115,19 @@ def main(
     data_out = convert.with_manifest(graph, manifest)
     Model.from_bytes(data_out)
     write_bytes(out, data_out)
-    told = report.Told(run, history, seen, calibration, Samples(split.validation, images), fine=True)
-    page = report.write(model.parent, told)
     for doubt in doubts(run, calibration, terms):
         print(f"note: {doubt}", file=sys.stderr)
+    told = report.Told(run, history, seen, calibration, Samples(split.validation, images), fine=True)
+    page: Path | None = None
+    try:
+        page = report.write(model.parent, told)
+    except OutputError as err:
+        print(f"note: the report could not be renewed: {err}", file=sys.stderr)
     print(
         json.dumps(
             {
                 "model": str(out),
-                "report": str(page),
+                "report": page and str(page),
                 "bytes": len(data_out),
                 "calibration": calibration.model_dump(),
                 "parity": agreed.model_dump(exclude={"versions"}),

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_runtime.errors import UsageError, require, run_command
+from edge_runtime.frames import printable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "matplotlib", "jinja2", "PIL"))
@@ -68,7 +69,7 @@ def main(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the frames, at most.")] = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames per step.")] = 16,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak rate. Default: 1e-3 from scratch, 1e-4 from weights.")
+        float, typer.Option(help="Peak rate. Default: 1e-3, and 1e-4 for VGG19 from weights.")
     ] = 0.0,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation before stopping.")] = 10,
     validation: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of the frames to validate on.")] = 0.2,
@@ -138,10 +139,12 @@ def main(
     pretrained = backbone is Backbone.VGG19 and source != "none" and earlier is None
     # VGG19's own weights know no BatchNorm; from scratch, nothing is learned without.
     batch_norm = read(earlier.parent)[0].settings.batch_norm if earlier else not pretrained
+    if earlier and not earlier.is_file():
+        raise UsageError(f"--weights {earlier}: no such file; expected the RUN/model.keras of an earlier training")
     recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate or (1e-4 if pretrained else 1e-3),
+        learning_rate=learning_rate or (1e-3 if batch_norm else 1e-4),
         patience=patience,
         seed=seed,
         paste=paste,
@@ -151,7 +154,7 @@ def main(
         augmentation=augment.adjusted(augmentation, flip),
     )
     settings = Settings(
-        product=product or data.absolute().name,
+        product=printable(product or data.absolute().name),
         backbone=backbone.value,
         width=width if backbone is Backbone.SLIM else 1.0,
         wiring=wiring.value,
@@ -163,6 +166,7 @@ def main(
         validation=validation,
         data_sha256="",
         roi_sha256=None,
+        split_sha256=None,
     )
     print(json.dumps(execute(Order(data, out, settings, earlier, split, roi))))
 

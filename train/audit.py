@@ -17,11 +17,14 @@ from sklearn.tree import DecisionTreeClassifier
 from edge_runtime.results import Array, Image
 from train.cues import CUES
 
+Labels = np.typing.NDArray[np.int64]
 CUE_AUROC = 0.75
 """A cue that tells the classes apart this well on held-out groups is called a shortcut."""
 CUE_DEVIATIONS = 4.0
 """And it must be this many standard deviations from chance, for some sixty cues are tried."""
 FOLDS = 5
+MEASURED = 0.9
+"""Share of the frames that must have a cue, such as a time, for it to be asked."""
 COLDEST = 0.1
 COARSEST = 0.65
 """Share of the cells that may lie at the edge of a map before its places mean little: a map of 5 x 5 is the smallest."""
@@ -61,10 +64,13 @@ class Evidence(BaseModel):
 
 
 class Audit(BaseModel):
-    """cues: shortcuts found before the training, the plainest first. evidence: None before it."""
+    """cues: shortcuts found before the training, the plainest first. limit: the AUROC from which a cue is called one; with
+    few frames or groups it is high. unasked: cues that could not be asked. evidence: None before the training."""
 
     model_config = ConfigDict(frozen=True)
     cues: tuple[Cue, ...] = ()
+    limit: float = CUE_AUROC
+    unasked: tuple[str, ...] = ()
     evidence: Evidence | None = None
 
     @property
@@ -119,34 +125,50 @@ def _doubts(evidence: Evidence) -> list[str]:
     return found
 
 
-def before(cues: Array, labels: np.typing.NDArray[np.int64], groups: Sequence[str]) -> tuple[Cue, ...]:
+def before(cues: Array, labels: Labels, groups: Sequence[str]) -> Audit:
     """Which trivial cues predict the label of frames in groups that were held out?
 
-    cues: (n, len(CUES)). labels: (n,), 0 good, 1 anomaly. groups: (n,); frames of one group stay on one side. One shallow
-    decision tree per cue, cross-validated.
+    cues: (n, len(CUES)), NaN where a frame has none. labels: (n,), 0 good, 1 anomaly. groups: (n,); frames of one group
+    stay on one side. One shallow decision tree per cue, cross-validated.
     """
-    good, anomaly = np.bincount(labels, minlength=2)
-    chance = math.sqrt((good + anomaly + 1) / (12 * good * anomaly))  # standard deviation of the AUROC of noise
-    limit = max(CUE_AUROC, 0.5 + CUE_DEVIATIONS * chance)
-    folds = min(FOLDS, *(len({g for g, label in zip(groups, labels, strict=True) if label == own}) for own in (0, 1)))
-    splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(cues, labels, groups))
-    found = [
-        Cue(name=name, auroc=_held_out_auroc(column, labels, splits))
-        for name, column in zip(CUES, cues.T, strict=True)
-        if np.isfinite(column).all() and np.ptp(column) > 0
-    ]
-    return tuple(sorted((cue for cue in found if cue.auroc >= limit), key=lambda cue: -cue.auroc))
+    names = np.array(groups)
+    limit = max(CUE_AUROC, 0.5 + CUE_DEVIATIONS * _chance(labels, names))
+    folds = min(FOLDS, *(len(set(names[labels == label])) for label in (0, 1)))
+    missing = tuple(name for name, column in zip(CUES, cues.T, strict=True) if np.isfinite(column).mean() < MEASURED)
+    if folds < 2 or limit >= 1:
+        return Audit(limit=1.0, unasked=CUES)
+    found = []
+    for name, column in zip(CUES, cues.T, strict=True):
+        known = np.isfinite(column)
+        if name in missing or np.ptp(column[known]) == 0:
+            continue
+        splits = StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(
+            column[known], labels[known], names[known]
+        )
+        found.append(Cue(name=name, auroc=_held_out_auroc(column[known], labels[known], list(splits))))
+    shortcuts = sorted((cue for cue in found if cue.auroc >= limit), key=lambda cue: -cue.auroc)
+    return Audit(cues=tuple(shortcuts), limit=limit, unasked=missing)
 
 
-def _held_out_auroc(column: Array, labels: np.typing.NDArray[np.int64], splits: list[Any]) -> float:
+def _chance(labels: Labels, groups: np.typing.NDArray[np.str_]) -> float:
+    """Standard deviation of the AUROC of noise. Frames of a group that has one label only are one observation."""
+    per_group = [np.bincount(labels[groups == group], minlength=2) for group in np.unique(groups)]
+    good, anomaly = np.sum([counts if counts.all() else counts > 0 for counts in per_group], axis=0)
+    return math.sqrt((good + anomaly + 1) / (12 * good * anomaly))
+
+
+def _held_out_auroc(column: Array, labels: Labels, splits: list[Any]) -> float:
     tree = DecisionTreeClassifier(
-        max_depth=2, min_samples_leaf=max(2, len(labels) // 50), class_weight="balanced", random_state=0
+        max_depth=2,
+        min_samples_leaf=max(2, int(np.bincount(labels).min()) // 10),
+        class_weight="balanced",
+        random_state=0,
     )
     guesses = cross_val_predict(tree, column[:, np.newaxis], labels, cv=splits, method="predict_proba")
     return float(roc_auc_score(labels, guesses[:, 1]))
 
 
-def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Image | None = None) -> Evidence:
+def after(cells: Array, labels: Labels, roi: Image | None = None) -> Evidence:
     """How local is the evidence of the defective frames, and is it always at the same place?
 
     cells: (n, rows, columns) CAMs in logits. roi: (H, W) uint8 mask, above 127 where the part is, or None.
@@ -181,7 +203,7 @@ def after(cells: Array, labels: np.typing.NDArray[np.int64], roi: Image | None =
     )
 
 
-def _everywhere(cells: Array, labels: np.typing.NDArray[np.int64]) -> float:
+def _everywhere(cells: Array, labels: Labels) -> float:
     flat = cells.reshape(len(cells), -1)
     coldest, means = np.quantile(flat, COLDEST, axis=1), flat.mean(axis=1)
     apart = means[labels == 1].mean() - means[labels == 0].mean()

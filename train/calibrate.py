@@ -44,6 +44,8 @@ class Terms:
     min_box_area: int = 64
 
     def __post_init__(self) -> None:
+        if self.cost_escape is not None and not 0 < self.cost_escape < math.inf:
+            raise UsageError(f"--cost-escape {self.cost_escape}: expected a number above 0, in false rejects")
         if self.max_false_rejects is not None and self.cost_escape is not None:
             raise UsageError("--max-false-rejects and --cost-escape both choose the threshold: give one of them")
         if self.defect_rate is not None and self.cost_escape is None:
@@ -109,9 +111,7 @@ def fit_temperature(margins: Array, labels: Labels) -> float:
 def decision_margin(margins: Array, labels: Labels, terms: Terms) -> float:
     """The margin that serves the terms best; of several, the middle of the widest gap between two frames."""
     edges = np.unique(margins.astype(np.float64))
-    if len(edges) < 2:
-        return float(edges.mean())
-    beyond = (edges[-1] - edges[0]) / 20
+    beyond = max(1e-3, float(edges[-1] - edges[0]) / 20)
     edges = np.concatenate([[edges[0] - beyond], edges, [edges[-1] + beyond]])
     middles, gaps = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     good, anomaly = np.sort(margins[labels == 0]), np.sort(margins[labels == 1])
@@ -119,6 +119,8 @@ def decision_margin(margins: Array, labels: Labels, terms: Terms) -> float:
     escapes = np.searchsorted(anomaly, middles) / max(1, len(anomaly))
     cost = _cost(false_rejects, escapes, len(anomaly) / len(margins), terms)
     best = np.flatnonzero(cost <= cost.min() + 1e-12)
+    mistakes = (false_rejects + escapes)[best]
+    best = best[mistakes <= mistakes.min() + 1e-12]  # of what serves the terms alike, whatever makes fewer mistakes
     return float(middles[best[gaps[best].argmax()]])
 
 

@@ -28,9 +28,7 @@ EXIF_TIMES = (36867, 306)  # DateTimeOriginal, DateTime
 
 
 def _place(row: int, column: int) -> str:
-    rows = ("top", "upper", "middle", "middle", "middle", "middle", "lower", "bottom")
-    columns = ("left", "left of centre", "centre", "centre", "centre", "centre", "right of centre", "right")
-    return f"{rows[row]} {columns[column]}"
+    return f"row {row + 1}, column {column + 1} of {TILES}"
 
 
 CUES = (
@@ -43,8 +41,8 @@ CUES = (
     "sharpness",
     "file size",
     "time",
-    *(f"brightness at the edge of the frame, {_place(*tile)}" for tile in EDGE_TILES),
-    *(f"contrast at the edge of the frame, {_place(*tile)}" for tile in EDGE_TILES),
+    *(f"brightness at the edge of the frame ({_place(*tile)})" for tile in EDGE_TILES),
+    *(f"contrast at the edge of the frame ({_place(*tile)})" for tile in EDGE_TILES),
 )
 
 
@@ -84,10 +82,11 @@ def _tiles(image: np.typing.NDArray[Any]) -> Array:
 
 
 def _time(name: str, data: bytes) -> float:
-    """Seconds since 1970, from the file's name (yymmddhhmmss, yyyymmdd, with or without separators) or its EXIF data."""
+    """Seconds since 1970, from the file's name (yymmddhhmmss, yyyymmdd_hhmmss, 2026-11-24, ...) or its EXIF data."""
     stem = os.path.splitext(os.path.basename(name))[0]
-    joined = re.sub(r"(?<=\d)[-_.:T ](?=\d{2}(\D|$))", "", stem)
-    for text in (*re.findall(r"\d+", stem), *re.findall(r"\d+", joined), *_exif_times(data)):
+    joined = re.sub(r"(?<=\d)[-_.:T ](?=\d\d(\D|$))", "", stem)  # 2026-11-24_18-00-00
+    joined = re.sub(r"(?<!\d)(\d{6}|\d{8})[-_T ](?=\d{6}(\D|$))", r"\1", joined)  # 20261124_180000
+    for text in (*re.findall(r"\d+", joined), *re.findall(r"\d+", stem), *_exif_times(data)):
         seconds = _parse(text)
         if seconds is not None:
             return seconds

@@ -72,7 +72,9 @@ def class_folders(root: Path) -> tuple[list[Path], list[Path]]:
         if (base / "good").is_dir() and (base / "anomaly").is_dir():
             return [base / "good"], [base / "anomaly"]
     if (root / "train" / "good").is_dir() and (root / "test").is_dir():
-        tests = sorted(folder for folder in (root / "test").iterdir() if folder.is_dir())
+        tests = sorted(
+            folder for folder in (root / "test").iterdir() if folder.is_dir() and not folder.name.startswith(".")
+        )
         good = [root / "train" / "good", *(folder for folder in tests if folder.name == "good")]
         return good, [folder for folder in tests if folder.name != "good"]
     found = ", ".join(sorted(entry.name for entry in root.iterdir())[:6]) or "nothing"
@@ -87,6 +89,8 @@ def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], N
     Raises UsageError for frames that can't be read, too few frames
     in a class, or one picture in both classes; each message names the files."""
     root = Path(os.path.abspath(root))
+    if frames.printable(str(root)) != str(root):
+        raise UsageError(f"{frames.printable(str(root))}: is a path that is no UTF-8; rename the folder")
     files = [
         (file, label)
         for label, folders in enumerate(class_folders(root))
@@ -211,17 +215,19 @@ def _refuse_copies_across(labelled: Sequence[LabelledFrame], names: Sequence[str
         )
 
 
-def reuse(labelled: Sequence[LabelledFrame], file: Path) -> Split:
-    """The split of an earlier training, for the same frames. Raises UsageError where they are not the same."""
+def reuse(labelled: Sequence[LabelledFrame], root: Path, file: Path) -> Split:
+    """The split of an earlier training, for the same frames, wherever they lie now. Raises UsageError where they are not
+    the same."""
     try:
         earlier = Split.model_validate_json(file.read_bytes())
     except OSError as err:
-        raise UsageError(f"--split {file}: {err.strerror}; expected the split.json of an earlier training") from None
+        raise UsageError(f"{file}: {err.strerror}; expected the split.json of an earlier training") from None
     except ValidationError:
-        raise UsageError(f"--split {file}: is no split.json of an earlier training") from None
+        raise UsageError(f"{file}: is no split.json of an earlier training") from None
     here, there = set(labelled), {*earlier.train, *earlier.validation}
     if here != there:
         raise UsageError(
-            f"--split {file}: is of other frames: {len(here - there)} new or changed, {len(there - here)} missing; split anew without --split"
+            f"{file}: is of other frames: {len(here - there)} new, renamed or changed, {len(there - here)} missing; "
+            "restore them, or train anew without it"
         )
-    return earlier
+    return earlier.model_copy(update={"root": os.path.abspath(root)})

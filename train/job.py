@@ -1,15 +1,19 @@
 """A training from frames to a model, a record and a report; started anew or gone on from where it was killed."""
 
 import hashlib
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edge_runtime import frames
+from edge_runtime.durable import LOCK, hold
 from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.results import Array, Image
 from train import audit, checkpoint, run
@@ -33,55 +37,70 @@ class Order:
 
 def execute(order: Order) -> dict[str, object]:
     """Returns what the command prints. Raises EdgeDetectError; then a folder that this call has made is gone again."""
+    ready = _prepare(order)
     is_new = not order.out.exists()
-    try:
-        samples, cues, parts, settings, roi = _prepare(order)
-        import keras  # takes seconds to import: only when the frames are known to be usable
+    with _held(order.out):
+        try:
+            build, model = _network(ready.settings, order.earlier)
+            shortcuts = audit.before(
+                ready.cues, ready.samples.labels, name_groups(ready.samples.frames, ready.settings.group)
+            )
+            _warn(shortcuts)
+            run.begin(order.out, ready.settings, ready.split)
+        except BaseException:
+            if is_new:
+                shutil.rmtree(order.out)
+            raise
+        return _train(order.out, ready, build, model, shortcuts)
 
-        from train import vgg
 
-        keras.utils.set_random_seed(settings.recipe.seed)
+def _network(settings: Settings, earlier: Path | None) -> tuple[Any, Any]:
+    """(what makes the network for an input (height, width), the network with its first weights)."""
+    import keras  # takes seconds to import: only when the frames are known to be usable
 
-        def build(input_hw: tuple[int, int]) -> keras.Model:
-            return vgg.build(input_hw, settings.width, settings.wiring, settings.batch_norm)
+    from train import vgg
 
-        model = build(settings.input_hw)
-        if order.earlier:
-            vgg.load_earlier(model, order.earlier)
-        elif settings.weights != "none":
-            vgg.load_backbone_weights(model, settings.weights)
-    except BaseException:
-        if is_new and order.out.exists() and not any(order.out.iterdir()):
-            order.out.rmdir()
-        raise
+    keras.utils.set_random_seed(settings.recipe.seed)
 
+    def build(input_hw: tuple[int, int]) -> keras.Model:
+        return vgg.build(input_hw, settings.width, settings.wiring, settings.batch_norm)
+
+    model = build(settings.input_hw)
+    if earlier:
+        vgg.load_earlier(model, earlier)
+    elif settings.weights != "none":
+        vgg.load_backbone_weights(model, settings.weights)
+    return build, model
+
+
+def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.Audit) -> dict[str, object]:
+    """Everything is written before run.json, which says that the training is finished."""
     from train import fit, report
     from train.callbacks import Scores, predict
     from train.place import with_cells
 
-    train, held_out = samples.pick(parts.train), samples.pick(parts.validation)
-    shortcuts = audit.before(cues, samples.labels, name_groups(samples.frames, settings.group))
-    _warn(audit.Audit(cues=shortcuts))
-    run.begin(order.out, settings, parts)
+    settings = ready.settings
+    train, held_out = ready.samples.pick(ready.split.train), ready.samples.pick(ready.split.validation)
     print(
-        f"training {settings.backbone} ({model.count_params():,} parameters) on {describe(parts.train)}, "
-        f"validating on {describe(parts.validation)}",
+        f"training {settings.backbone} ({model.count_params():,} parameters) on {describe(train.frames)}, "
+        f"validating on {describe(held_out.frames)}",
         file=sys.stderr,
     )
-    state = fit.fit(build, model, train, held_out, settings.recipe, order.out)
+    state = fit.fit(build, model, train, held_out, settings.recipe, out)
 
-    model.save(order.out / run.MODEL)
+    model.save(out / run.MODEL)
     answers = predict(with_cells(model), held_out.images)
-    found = audit.Audit(cues=shortcuts, evidence=audit.after(answers["cells"], held_out.labels, roi))
-    _warn(audit.Audit(evidence=found.evidence))
+    evidence = audit.after(answers["cells"], held_out.labels, ready.roi)
+    found = shortcuts.model_copy(update={"evidence": evidence})
+    _warn(audit.Audit(evidence=evidence))
     best = Scores(*state.best) if state.best else Scores(0, 0, 0)
     record = run.Run(
         settings=settings,
         epochs=len(state.history["val_auroc"]),
         best_epoch=state.best_epoch,
         validation_auroc=best.auroc,
-        train_counts=counts(parts.train),
-        validation_counts=counts(parts.validation),
+        train_counts=counts(train.frames),
+        validation_counts=counts(held_out.frames),
         audit=found,
         versions=run.versions(),
     )
@@ -91,39 +110,68 @@ def execute(order: Order) -> dict[str, object]:
         "validation_loss": best.loss,
         "best_epoch": state.best_epoch,
     }
-    run.finish(order.out, record, state.history, metrics)
     margins = answers["logits"][:, 1] - answers["logits"][:, 0]
     seen = Validated(margins, answers["cells"], answers["cells"], held_out.labels)
     calibration = calibrate(seen, settings.input_hw, Terms())
-    page = report.write(order.out, report.Told(record, state.history, seen, calibration, held_out, fine=False))
+    page = report.write(out, report.Told(record, state.history, seen, calibration, held_out, fine=False))
+    run.finish(out, record, state.history, metrics)
     for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs
-        (order.out / name).unlink(missing_ok=True)
-    return {"model": str(order.out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
+        (out / name).unlink(missing_ok=True)
+    return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
 
 
-def _prepare(order: Order) -> tuple[Samples, Array, Split, Settings, Image | None]:
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Frames, folders and settings that have been found to be usable. cues: (n, len(CUES)) of all frames."""
+
+    samples: Samples
+    cues: Array
+    split: Split
+    settings: Settings
+    roi: Image | None
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """The folder, made and kept from other trainings."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = hold(out)
+    except BlockingIOError:
+        raise UsageError(f"{out}: another training is writing there; wait for it or choose another --out") from None
+    except OSError as err:
+        raise OutputError(f"{out}: can't be written: {err.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.close()
+        (out / LOCK).unlink(missing_ok=True)
+
+
+def _prepare(order: Order) -> Ready:
     """Everything that can be wrong with frames and folders, found before any network is made."""
     _refuse_finished(order.out)
     roi = None if order.roi is None else read_mask(order.roi)
     samples, cues = load(
         order.data, order.settings.input_hw, progress=lambda done, total: _tell("reading frames", done, total)
     )
-    roi_hash = None if order.roi is None else file_sha256(order.roi)
-    settings = order.settings.model_copy(update={"data_sha256": fingerprint(samples.frames), "roi_sha256": roi_hash})
+    settings = order.settings.model_copy(
+        update={
+            "data_sha256": fingerprint(samples.frames),
+            "roi_sha256": order.roi and file_sha256(order.roi),
+            "split_sha256": order.split and file_sha256(order.split),
+        }
+    )
     earlier = run.unfinished(order.out)
     if earlier is not None:
         _refuse_other(order.out, earlier, settings)
         print(f"going on with the training in {order.out}", file=sys.stderr)
-        return samples, cues, reuse(samples.frames, order.out / run.SPLIT), settings, roi
-    if order.split:
-        parts = reuse(samples.frames, order.split)
+        parts = reuse(samples.frames, order.data, order.out / run.SPLIT)
+    elif order.split:
+        parts = reuse(samples.frames, order.data, order.split)
     else:
         parts = split(samples.frames, order.data, settings.validation, settings.group, settings.recipe.seed)
-    try:
-        order.out.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise OutputError(f"{order.out}: can't be made: {err.strerror}") from None
-    return samples, cues, parts, settings, roi
+    return Ready(samples, cues, parts, settings, roi)
 
 
 def _refuse_finished(out: Path) -> None:
@@ -131,7 +179,7 @@ def _refuse_finished(out: Path) -> None:
         return
     if not out.is_dir():
         raise UsageError(f"{out}: exists and is not a folder; choose another --out")
-    if any(out.iterdir()) and run.unfinished(out) is None:
+    if any(path.name != LOCK for path in out.iterdir()) and run.unfinished(out) is None:
         raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
 
 

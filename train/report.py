@@ -82,6 +82,7 @@ def _content(told: Told) -> dict[str, Any]:
         "settings": told.run.settings,
         "calibration": calibration,
         "doubts": told.run.audit.doubts,
+        "audit": told.run.audit,
         "evidence_counts": told.run.audit.evidence_counts,
         "evidence": told.run.audit.evidence,
         "promises": promise(escapes, false_rejects),
@@ -170,7 +171,7 @@ def _curves(history: dict[str, list[float]], best_epoch: int) -> str:
     train = history.get("logits_loss", history.get("loss", []))
     axes.plot(epochs, train, color=GREY, label="training loss")
     axes.plot(epochs, history["val_loss"], color=ANOMALY, label="validation loss")
-    axes.set_ylim(0, max(1.0, 1.5 * float(np.median(history["val_loss"]))))
+    axes.set_ylim(0, max(1.0, 1.5 * float(np.median([loss for loss in history["val_loss"] if math.isfinite(loss)]))))
     right = axes.twinx()
     right.plot(epochs, history["val_auroc"], color=GOOD, label="validation AUROC")
     right.set_ylim(0, 1.02)

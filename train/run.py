@@ -25,7 +25,8 @@ MODEL, SETTINGS, RUN, SPLIT, HISTORY, METRICS = (
 
 class Settings(BaseModel):
     """What a training was asked for; RUN/settings.json, written before it starts. input_hw: (height, width) in pixels.
-    data_sha256: of all labels and frames. roi_sha256: of the mask of the region of interest."""
+    data_sha256: of all labels and frames. roi_sha256, split_sha256: of the mask of the region of interest,
+    and of the split that was to be used again."""
 
     model_config = ConfigDict(frozen=True)
     product: str
@@ -40,6 +41,7 @@ class Settings(BaseModel):
     validation: float
     data_sha256: str
     roi_sha256: str | None
+    split_sha256: str | None
 
 
 class Run(BaseModel):
@@ -79,6 +81,7 @@ def begin(folder: Path, settings: Settings, split: Split) -> None:
 
 
 def finish(folder: Path, run: Run, history: dict[str, list[float]], metrics: dict[str, float | int]) -> None:
+    """run.json comes last: where it stands, the training is finished."""
     _write(folder / HISTORY, json.dumps(history, indent=1))
     _write(folder / METRICS, json.dumps(metrics, indent=1))
     _write(folder / RUN, run.model_dump_json(indent=1))

@@ -19,4 +19,5 @@ def described(input_hw: tuple[int, int], width: float, wiring: Wiring) -> Settin
         validation=0.2,
         data_sha256="0" * 64,
         roi_sha256=None,
+        split_sha256=None,
     )

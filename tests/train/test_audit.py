@@ -59,7 +59,7 @@ def folder(root: Path, change: Change, name: Callable[[int, int], str] = lambda 
 
 def doubts(root: Path) -> str:
     samples, cues = load(root, (32, 48), lambda done, total: None)
-    return " ".join(Audit(cues=before(cues, samples.labels, name_groups(samples.frames, None))).doubts)
+    return " ".join(before(cues, samples.labels, name_groups(samples.frames, None)).doubts)
 
 
 def test_an_honest_set_gets_no_word(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_an_honest_set_gets_no_word(tmp_path: Path) -> None:
     ("change", "named"),
     [
         (brighter, "brightness (AUROC"),
-        (watermarked, "at the edge of the frame, top left"),
+        (watermarked, "at the edge of the frame (row 1, column 1 of 8)"),
         (blurred, "sharpness"),
         (wider, "frame aspect (AUROC 1.00)"),
     ],
@@ -111,6 +111,14 @@ def test_what_is_a_time(name: str, known: bool) -> None:
     assert np.isfinite(found) == known
 
 
+def test_morning_and_night_of_one_day_are_two_times() -> None:
+    def time(name: str) -> float:
+        return float(measure(name, b"", np.zeros((32, 32, 3), np.uint8))[CUES.index("time")])
+
+    for name in ("IMG_20240305_{}0000.jpg", "20240305T{}0000.png", "240305_{}0000.png", "2024-03-05_{}-00-00.png"):
+        assert time(name.format("20")) - time(name.format("08")) == 12 * 3600, name
+
+
 def test_the_exif_time_is_read(tmp_path: Path) -> None:
     from PIL import Image as Pillow
 
@@ -128,8 +136,43 @@ def test_what_only_tells_frames_of_one_place_apart_is_no_shortcut() -> None:
     cues = np.zeros((200, len(CUES)), np.float32)
     cues[:, CUES.index("brightness")] = places
     labels = (rng.random(200) < np.array([0.1, 0.9, 0.1, 0.9])[places]).astype(np.int64)
-    assert before(cues, labels, [f"place{place}" for place in places]) == ()
-    assert [cue.name for cue in before(cues, labels, [str(frame) for frame in range(200)])] == ["brightness"]
+    assert before(cues, labels, [f"place{place}" for place in places]).cues == ()
+    assert [cue.name for cue in before(cues, labels, [str(frame) for frame in range(200)]).cues] == ["brightness"]
+
+
+def noise(frames: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(0, 1, (frames, len(CUES))).astype(np.float32)
+
+
+@pytest.mark.parametrize("parts", [6, 10, 20])
+def test_parts_that_are_all_good_or_all_bad_are_few_observations(parts: int) -> None:
+    """Thirty frames a part, and cues that differ by part and mean nothing: no frame of them is news."""
+    for seed in range(3):
+        of_part = np.repeat(np.arange(2 * parts), 30)
+        cues = noise(2 * parts, seed)[of_part] + 0.01 * noise(len(of_part), seed + 9)
+        assert before(cues, of_part % 2, [str(part) for part in of_part]).cues == ()
+
+
+@pytest.mark.parametrize(("good", "anomaly"), [(500, 12), (2000, 40), (40, 40)])
+def test_a_cue_of_the_rare_class_is_found(good: int, anomaly: int) -> None:
+    cues, labels = noise(good + anomaly), np.array([0] * good + [1] * anomaly)
+    cues[:, CUES.index("frame size")] = 640
+    cues[labels == 1, CUES.index("frame size")] = 800
+    found = before(cues, labels, [str(frame) for frame in range(len(labels))])
+    assert [(cue.name, cue.auroc) for cue in found.cues] == [("frame size", 1.0)]
+
+
+def test_what_could_not_be_asked_is_told() -> None:
+    few = before(noise(16), np.array([0] * 8 + [1] * 8), [str(frame) for frame in range(16)])
+    assert few.unasked == CUES and few.limit == 1
+    cues, labels = noise(120), np.array([0] * 60 + [1] * 60)
+    cues[:, CUES.index("time")] = labels + 0.01 * cues[:, 0]
+    cues[0, CUES.index("time")] = np.nan
+    names = [str(frame) for frame in range(120)]
+    assert [cue.name for cue in before(cues, labels, names).cues] == ["time"]
+    cues[::2, CUES.index("time")] = np.nan
+    found = before(cues, labels, names)
+    assert (found.cues, found.unasked) == ((), ("time",))
 
 
 def cells(

@@ -133,17 +133,19 @@ def test_copies_of_one_picture_in_two_groups_are_named(tmp_path: Path) -> None:
 
 
 def test_a_split_can_be_used_again_for_the_same_frames_only(tmp_path: Path) -> None:
-    frames = labelled(100)
+    frames, file = labelled(100), tmp_path / "split.json"
     parts = split(frames, tmp_path, 0.2, None, seed=3)
-    (tmp_path / "split.json").write_text(parts.model_dump_json())
-    assert reuse(frames, tmp_path / "split.json") == parts
-    with pytest.raises(UsageError, match="0 new or changed, 1 missing"):
-        reuse(frames[1:], tmp_path / "split.json")
+    file.write_text(parts.model_dump_json())
+    assert reuse(frames, tmp_path, file) == parts
+    moved = reuse(frames, tmp_path / "moved", file)
+    assert moved.root == str(tmp_path / "moved") and moved.validation == parts.validation
+    with pytest.raises(UsageError, match="0 new, renamed or changed, 1 missing"):
+        reuse(frames[1:], tmp_path, file)
     with pytest.raises(UsageError, match="No such file"):
-        reuse(frames, tmp_path / "other.json")
-    (tmp_path / "split.json").write_text("{}")
+        reuse(frames, tmp_path, tmp_path / "other.json")
+    file.write_text("{}")
     with pytest.raises(UsageError, match=r"is no split\.json"):
-        reuse(frames, tmp_path / "split.json")
+        reuse(frames, tmp_path, file)
 
 
 @pytest.mark.parametrize(
