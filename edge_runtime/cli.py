@@ -155,7 +155,7 @@ def _print(line: str) -> None:
     except OSError as err:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(
-            f"stdout can't be written: {err.strerror}; what was judged is kept, and the same command continues"
+            f"stdout can't be written: {err.strerror}; what is in --out is kept, and the same command continues"
         ) from None
 
 
@@ -277,6 +277,8 @@ def evaluate(
     from edge_runtime.model import Model
 
     inspector = Inspector(Model.load(model, threads), threshold)
+    evaluation.prepare_out(out, frames)
+    signal.signal(signal.SIGINT, lambda *_: _stop("stopped; nothing was written"))
     with _bar("evaluating") as progress:
         found = evaluation.evaluate(frames, inspector, truth, progress)
     evaluation.write(out, found, inspector)
@@ -322,16 +324,16 @@ def demo(
     raise typer.Exit(Exit.NOT_DONE if failed else Exit.NOTHING_FOUND)
 
 
-def _stop(*_: object) -> None:
+def _stop(said: str = "stopped; what was judged is kept, and the same command continues") -> None:
     """Ctrl-C: typer would end with 1, which means "anomalies found" here."""
-    print("\nstopped; what was judged is kept, and the same command continues", file=sys.stderr)
+    print(f"\n{said}", file=sys.stderr)
     raise SystemExit(Exit.INTERRUPTED)
 
 
 def main() -> None:
     """Entry point. Whatever a person can mend ends as one line; a defect of ours as a traceback, and never with the
     exit code that means "anomalies found"."""
-    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGINT, lambda *_: _stop())
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names in old code pages
     try:
         run_command(app)

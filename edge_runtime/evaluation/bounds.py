@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from scipy.stats import beta
 
@@ -46,7 +47,7 @@ class Rate:
         return {"count": self.count, "of": self.total, "share": self.share, "low": self.low, "high": self.high}
 
     def __str__(self) -> str:
-        return f"{self.count} of {self.total} ({percent(self.share)}, 95 % bounds {percent(self.low)} to {percent(self.high)})"
+        return f"{self.count} of {self.total} ({percent(self.share)}, 95 % bounds {percent(self.low, ROUND_FLOOR)} to {percent(self.high, ROUND_CEILING)})"
 
 
 def needed(share: float) -> int:
@@ -63,15 +64,19 @@ def promise(escapes: Rate, false_rejects: Rate) -> tuple[str, ...]:
 
 
 def _sentence(rate: Rate, one: str, many: str, frames: str, what: str) -> str:
-    said = f"{rate.count} {one if rate.count == 1 else many} in {rate.total} {frames}: up to {percent(rate.at_most)} {what} at 95 % confidence"
+    said = f"{rate.count} {one if rate.count == 1 else many} in {rate.total} {frames}: up to {percent(rate.at_most, ROUND_CEILING)} {what} at 95 % confidence"
     goals = [goal for goal in (0.01, 0.001) if rate.at_most > goal]
     if not goals:
         return said
     return f"{said}; {needed(goals[0])} {frames} without a single {one} are needed for {percent(goals[0])}"
 
 
-def percent(share: float) -> str:
-    """0.0333 -> `3.3 %`; two digits that matter, and never `0 %` for what is not zero."""
+def percent(share: float, rounding: str = ROUND_HALF_EVEN) -> str:
+    """0.0333 -> `3.33 %`: three digits that matter, and never `0 %` for what is not zero, nor `100 %` for what is less."""
     if not math.isfinite(share):
         return "-"
-    return f"{100 * share:.2g} %" if 0 < share < 0.995 else f"{100 * share:.0f} %"
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    value = Decimal(100 * share)
+    digits = 2 - value.adjusted() if share < 0.99 else 2 - (100 - value).adjusted()
+    return f"{value.quantize(Decimal(1).scaleb(-max(0, digits)), rounding).normalize():f} %"

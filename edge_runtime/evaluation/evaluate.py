@@ -16,13 +16,24 @@ from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.evaluation import image_level, localisation
 from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.evaluation.localisation import Case
-from edge_runtime.evaluation.truth import Labelled, MaskFolder, Rectangle, TruthFile, labelled, read_truth, shrink
+from edge_runtime.evaluation.truth import (
+    Labelled,
+    MaskFolder,
+    Rectangle,
+    TruthFile,
+    class_folders,
+    labelled,
+    read_truth,
+    shrink,
+)
 from edge_runtime.inspector import Inspector, Judgement
 from edge_runtime.overlay import Painter
 from edge_runtime.preprocess import prepare, to_frame
 from edge_runtime.results import Box, Frame, Inspection, Verdict
 
 WORST = 10
+WRONG = (("escapes", 1, Verdict.GOOD, 1), ("false-rejects", 0, Verdict.ANOMALY, -1))
+"""(folder of pictures, label, verdict, sign of the margin that puts the worst first)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +57,13 @@ class Evaluation:
 def evaluate(
     root: Path, inspector: Inspector, truth_path: Path | None, progress: Callable[[int, int], None]
 ) -> Evaluation:
-    """Judge every frame of the class folders under root. Raises UsageError where classes or truth are missing."""
+    """Judge every frame of the class folders under root. Raises UsageError where classes or truth are missing, before the
+    first frame is judged."""
     truth = None if truth_path is None else read_truth(truth_path)
     todo = labelled(root)
+    for one in todo:
+        if truth is not None and one.label:
+            truth.check(one.file.path)
     judged: list[Judged] = []
     errors: list[str] = []
     for done, one in enumerate(todo, 1):
@@ -87,7 +102,7 @@ def _case(
     assert prediction.fine is not None
     fine = cam.upsample(cam.smooth(prediction.fine.cam), input_hw)
     known = truth.of(one.file.path, frame.size_wh) if one.label else None
-    return Case(
+    return Case.of(
         defective=bool(one.label),
         size_wh=frame.size_wh,
         truth=known.boxes if known else (),
@@ -164,17 +179,29 @@ def table(figures: dict[str, Any]) -> str:
     )
 
 
+def prepare_out(out: Path, root: Path) -> None:
+    """Before anything is judged: can results be written there, and will they not be taken for frames? Raises UsageError,
+    OutputError."""
+    good, anomaly = class_folders(root)
+    inside = [folder for folder in (*good, *anomaly, root / "test") if out.resolve().is_relative_to(folder.resolve())]
+    if inside:
+        raise UsageError(f"--out {out}: lies in {inside[0]}, among the frames; choose another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, _, _, _ in WRONG:
+            for picture in (out / name).glob("*.jpg"):  # of an earlier evaluation
+                picture.unlink()
+    except OSError as err:
+        raise OutputError(f"{out}: can't be written: {err.strerror}") from None
+
+
 def write(out: Path, evaluation: Evaluation, inspector: Inspector) -> None:
     """OUT/evaluation.json, OUT/frames.jsonl, and overlays of the worst in OUT/escapes/ and OUT/false-rejects/."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
         write_bytes(out / "evaluation.json", json.dumps(evaluation.figures, indent=1).encode())
         rows = "".join(json.dumps(_row(one)) + "\n" for one in evaluation.judged)
         write_bytes(out / "frames.jsonl", rows.encode())
-        for name, label, verdict, sign in (
-            ("escapes", 1, Verdict.GOOD, 1),
-            ("false-rejects", 0, Verdict.ANOMALY, -1),
-        ):
+        for name, label, verdict, sign in WRONG:
             wrong = [one for one in evaluation.judged if one.frame.label == label and one.inspection.verdict is verdict]
             worst = sorted(wrong, key=lambda one: sign * (one.inspection.margin or 0))[:WORST]
             for rank, one in enumerate(worst, 1):

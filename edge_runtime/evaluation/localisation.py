@@ -3,7 +3,7 @@
 Every defective frame counts, an escape as a miss.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,29 +14,77 @@ from sklearn.metrics import roc_auc_score
 from edge_runtime.evaluation.truth import Rectangle
 from edge_runtime.results import Array
 
+Point = tuple[float, float]
 IOUS = (0.3, 0.5, 0.7)
 GROW = 7.0
 """Input pixels by which true boxes are grown for pointing, at an input of 224; the rest in proportion."""
 CHANCES = 200
 """Random places per box for the chance baseline; the seed is fixed."""
+SAMPLE = 16
+"""Every so many pixels without a defect are looked at: ranks need no more, and memory stays small."""
 PRO_LIMIT = 0.3
 """False-positive rate up to which the per-region overlap is integrated (Bergmann et al. 2021)."""
 
 
 @dataclass(frozen=True, slots=True)
+class Pixels:
+    """How one map ranks the pixels of a frame. sound: a regular sample of those without a defect. regions: for each connected
+    piece of the mask, its pixels, rising."""
+
+    sound: Array
+    regions: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, map_: Array, mask: np.typing.NDArray[np.bool_] | None) -> "Pixels":
+        if mask is None:
+            return cls(map_.ravel()[::SAMPLE].copy(), ())
+        count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        return cls(map_[~mask][::SAMPLE].copy(), tuple(np.sort(map_[pieces == piece]) for piece in range(1, count)))
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """One judged frame with known defects. truth, drawn, whatever_the_verdict: boxes in frame pixels; the last are those its maps
-    would draw in a reject. coarse, fine: maps at input size, in logits, smoothed. mask: (h, w) bool at input size, or None.
-    """
+    """One judged frame with known defects. truth, drawn, whatever_the_verdict: boxes in frame pixels; the last are those its
+    maps would draw in a reject. Points: (x, y) as shares of the frame's sides. fine, coarse: pixels of the maps, None
+    where truth has no masks."""
 
     defective: bool
     size_wh: tuple[int, int]
     truth: tuple[Rectangle, ...]
     drawn: tuple[Rectangle, ...]
     whatever_the_verdict: tuple[Rectangle, ...]
-    coarse: Array
-    fine: Array
-    mask: np.typing.NDArray[np.bool_] | None
+    fine_peak: Point
+    coarse_peak: Point
+    coarse_centre_of_mass: Point
+    fine: Pixels | None
+    coarse: Pixels | None
+
+    @classmethod
+    def of(
+        cls,
+        defective: bool,
+        size_wh: tuple[int, int],
+        truth: tuple[Rectangle, ...],
+        drawn: tuple[Rectangle, ...],
+        whatever_the_verdict: tuple[Rectangle, ...],
+        coarse: Array,
+        fine: Array,
+        mask: np.typing.NDArray[np.bool_] | None,
+    ) -> "Case":
+        """coarse, fine: maps (h, w) at input size, in logits, smoothed. mask: (h, w), True on a defect, or None."""
+        with_pixels = mask is not None or not defective
+        return cls(
+            defective,
+            size_wh,
+            truth,
+            drawn,
+            whatever_the_verdict,
+            _peak(fine),
+            _peak(coarse),
+            _centre_of_mass(coarse),
+            Pixels.of(fine, mask) if with_pixels else None,
+            Pixels.of(coarse, mask) if with_pixels else None,
+        )
 
 
 def measure(cases: Sequence[Case]) -> dict[str, Any]:
@@ -48,9 +96,9 @@ def measure(cases: Sequence[Case]) -> dict[str, Any]:
     }
     figures: dict[str, Any] = {
         "pointing": {
-            "fine_peak": _share(_hit(_peak(case.fine), case) for case in bad),
-            "coarse_peak": _share(_hit(_peak(case.coarse), case) for case in bad),
-            "coarse_centre_of_mass": _share(_hit(_centre_of_mass(case.coarse), case) for case in bad),
+            "fine_peak": _share(_hit(case.fine_peak, case) for case in bad),
+            "coarse_peak": _share(_hit(case.coarse_peak, case) for case in bad),
+            "coarse_centre_of_mass": _share(_hit(case.coarse_centre_of_mass, case) for case in bad),
             "centre": _share(_hit((0.5, 0.5), case) for case in bad),
             "chance": float(np.mean([_grown_share(case) for case in bad])),
         },
@@ -72,12 +120,13 @@ def measure(cases: Sequence[Case]) -> dict[str, Any]:
         name: float(np.mean([figures["box_iou"][f"{limit:g}"][name] for limit in IOUS]))
         for name in ("ours", "centre", "chance")
     }
-    if all(case.mask is not None for case in bad):
+    fine, coarse = [case.fine for case in cases if case.fine], [case.coarse for case in cases if case.coarse]
+    if len(fine) == len(cases):
         figures["pixels"] = {
-            "fine_auroc": _pixel_auroc(cases, lambda case: case.fine),
-            "coarse_auroc": _pixel_auroc(cases, lambda case: case.coarse),
-            "fine_aupro": _aupro(cases, lambda case: case.fine),
-            "coarse_aupro": _aupro(cases, lambda case: case.coarse),
+            "fine_auroc": _pixel_auroc(fine),
+            "coarse_auroc": _pixel_auroc(coarse),
+            "fine_aupro": _aupro(fine),
+            "coarse_aupro": _aupro(coarse),
             "chance_auroc": 0.5,
             "chance_aupro": PRO_LIMIT / 2,
         }
@@ -88,13 +137,13 @@ def _share(hits: Iterable[bool]) -> float:
     return float(np.mean(list(hits)))
 
 
-def _peak(map_: Array) -> tuple[float, float]:
+def _peak(map_: Array) -> Point:
     """(x, y) of the hottest point of a map, as shares of the frame's sides."""
     y, x = np.unravel_index(int(map_.argmax()), map_.shape)
     return (float(x) + 0.5) / map_.shape[1], (float(y) + 0.5) / map_.shape[0]
 
 
-def _centre_of_mass(map_: Array) -> tuple[float, float]:
+def _centre_of_mass(map_: Array) -> Point:
     """(x, y) of the centre of what is above half of the map's greatest evidence, as shares of the frame's sides."""
     evidence = map_ - np.median(map_)
     weight = np.where(evidence >= evidence.max() / 2, evidence, 0)
@@ -111,7 +160,7 @@ def _grown(case: Case) -> list[Rectangle]:
     return [(x0 - grow_x, y0 - grow_y, x1 + grow_x, y1 + grow_y) for x0, y0, x1, y1 in case.truth]
 
 
-def _hit(point: tuple[float, float], case: Case) -> bool:
+def _hit(point: Point, case: Case) -> bool:
     x, y = point[0] * case.size_wh[0], point[1] * case.size_wh[1]
     return any(x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in _grown(case))
 
@@ -170,27 +219,19 @@ def _by_chance(case: Case, limit: float, rng: np.random.Generator) -> float:
     return hits / CHANCES
 
 
-def _pixel_auroc(cases: Sequence[Case], pick: Callable[[Case], Array]) -> float:
-    """Over all pixels of all frames, good ones too."""
-    truth = np.concatenate(
-        [(np.zeros(case.fine.shape, bool) if case.mask is None else case.mask).ravel() for case in cases]
-    )
-    return float(roc_auc_score(truth, np.concatenate([pick(case).ravel() for case in cases])))
+def _pixel_auroc(frames: Sequence[Pixels]) -> float:
+    """Over the pixels of all frames, good ones too."""
+    sound = np.concatenate([one.sound for one in frames])
+    defective = np.concatenate([region for one in frames for region in one.regions])
+    truth = np.concatenate([np.zeros(len(sound), bool), np.ones(len(defective), bool)])
+    return float(roc_auc_score(truth, np.concatenate([sound, defective])))
 
 
-def _aupro(cases: Sequence[Case], pick: Callable[[Case], Array]) -> float:
+def _aupro(frames: Sequence[Pixels]) -> float:
     """Area under the per-region overlap, over false-positive rates up to PRO_LIMIT, in [0, 1] (Bergmann et al. 2021)."""
-    sound = np.sort(
-        np.concatenate([pick(case)[~case.mask if case.mask is not None else ...].ravel() for case in cases])
-    )
+    sound = np.sort(np.concatenate([one.sound for one in frames]))
     rates = np.linspace(0, PRO_LIMIT, 301)
     levels = sound[np.minimum(((1 - rates) * len(sound)).astype(int), len(sound) - 1)]
-    overlaps = []
-    for case in cases:
-        if case.mask is None:
-            continue
-        count, regions = cv2.connectedComponents(case.mask.astype(np.uint8), connectivity=8)
-        for region in range(1, count):
-            values = np.sort(pick(case)[regions == region])
-            overlaps.append(1 - np.searchsorted(values, levels, side="right") / len(values))
-    return float(np.trapezoid(np.mean(overlaps, axis=0), rates) / PRO_LIMIT) if overlaps else float("nan")
+    regions = [region for one in frames for region in one.regions]
+    overlaps = [1 - np.searchsorted(region, levels, side="right") / len(region) for region in regions]
+    return float(np.trapezoid(np.mean(overlaps, axis=0), rates) / PRO_LIMIT)

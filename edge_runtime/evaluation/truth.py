@@ -8,7 +8,7 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, UsageError
@@ -24,7 +24,19 @@ class Entry(BaseModel):
 
     size_wh: tuple[int, int] | None = None
     boxes_xyxy: Annotated[list[Rectangle], Field(min_length=1)]
-    polygons: list[list[tuple[float, float]]] | None = None
+    polygons: Annotated[list[Annotated[list[tuple[float, float]], Field(min_length=3)]], Field(min_length=1)] | None = (
+        None
+    )
+
+    @field_validator("boxes_xyxy")
+    @classmethod
+    def _half_open(cls, boxes: list[Rectangle]) -> list[Rectangle]:
+        for x0, y0, x1, y1 in boxes:
+            if not (x0 < x1 and y0 < y1):
+                raise ValueError(
+                    f"[{x0:g}, {y0:g}, {x1:g}, {y1:g}] is no box [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
+                )
+        return boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +77,24 @@ class TruthFile:
                 f'--truth {path}: {where}: {first["msg"]}; expected {{"anomaly/a.jpg": {{"boxes_xyxy": [[x0, y0, x1, y1], ...]}}, ...}}'
             ) from None
 
-    def of(self, path: Path, size_wh: tuple[int, int]) -> Truth:
+    def entry(self, path: Path) -> Entry:
         """Raises UsageError for a frame that is not in the file."""
-        parts = path.parts
-        for start in range(len(parts)):
-            entry = self.entries.get("/".join(parts[start:]))
-            if entry is not None:
-                return Truth(tuple(entry.boxes_xyxy), _drawn(entry, size_wh))
-        raise UsageError(f"--truth {self.path}: has no entry for {'/'.join(parts[-2:])}")
+        for start in range(len(path.parts)):
+            found = self.entries.get("/".join(path.parts[start:]))
+            if found is not None:
+                return found
+        raise UsageError(f"--truth {self.path}: has no entry for {'/'.join(path.parts[-2:])}")
+
+    def check(self, path: Path) -> None:
+        """Is there a truth for this frame? Raises UsageError where not."""
+        self.entry(path)
+
+    def of(self, path: Path, size_wh: tuple[int, int]) -> Truth:
+        """Raises UsageError for a frame that is not in the file, or has another size there."""
+        entry = self.entry(path)
+        if entry.size_wh not in (None, size_wh):
+            raise UsageError(f"--truth {self.path}: has size_wh {entry.size_wh} for {path}, which is {size_wh}")
+        return Truth(tuple(entry.boxes_xyxy), _drawn(entry, size_wh))
 
 
 def _drawn(entry: Entry, size_wh: tuple[int, int]) -> np.typing.NDArray[np.bool_] | None:
@@ -91,26 +113,37 @@ class MaskFolder:
 
     path: Path
 
-    def of(self, path: Path, size_wh: tuple[int, int]) -> Truth:
-        """Raises UsageError for a frame without a mask, and for a mask of another size."""
+    def file(self, path: Path) -> Path:
+        """Raises UsageError for a frame without a mask."""
         tried = [
             folder / name.format(stem=path.stem)
             for folder in (self.path / path.parent.name, self.path)
             for name in MASK_NAMES
         ]
-        file = next((one for one in tried if one.is_file()), None)
-        if file is None:
-            raise UsageError(
-                f"--truth {self.path}: has no mask for {path.parent.name}/{path.name} (looked for {tried[0]})"
-            )
+        for file in tried:
+            if file.is_file() and file.resolve() != path.resolve():
+                return file
+        raise UsageError(f"--truth {self.path}: has no mask for {path.parent.name}/{path.name} (looked for {tried[0]})")
+
+    def check(self, path: Path) -> None:
+        """Is there a truth for this frame? Raises UsageError where not."""
+        self.file(path)
+
+    def of(self, path: Path, size_wh: tuple[int, int]) -> Truth:
+        """Raises UsageError for a frame without a mask, and for a mask of another size or without a defect."""
+        file = self.file(path)
         try:
             image = frames.decode(frames.read_bytes(file))
         except FrameError as err:
             raise UsageError(f"--truth {file} {err}") from None
-        mask = image[..., 0] > 127
+        mask = image.max(axis=2) > 127
         if mask.shape != size_wh[::-1]:
             raise UsageError(
                 f"--truth {file}: is {mask.shape[1]} x {mask.shape[0]} pixels, its frame {size_wh[0]} x {size_wh[1]}"
+            )
+        if not mask.any():
+            raise UsageError(
+                f"--truth {file}: is black, brightest value {image.max()}; expected white (255) on the defect"
             )
         return Truth(tuple(_pieces(mask)), mask)
 
@@ -135,25 +168,34 @@ def class_folders(root: Path) -> tuple[list[Path], list[Path]]:
         if (base / "good").is_dir() and (base / "anomaly").is_dir():
             return [base / "good"], [base / "anomaly"]
     if (root / "test" / "good").is_dir():
-        folders = sorted(folder for folder in (root / "test").iterdir() if folder.is_dir())
+        folders = sorted(folder for folder in (root / "test").iterdir() if folder.is_dir() and folder.name[0] != ".")
         return [root / "test" / "good"], [folder for folder in folders if folder.name != "good"]
     found = ", ".join(sorted(entry.name for entry in root.iterdir())[:6]) or "nothing"
     raise UsageError(f"{root}: expected the folders good/ and anomaly/ (or test/good and test/<defect>), found {found}")
 
 
 def labelled(root: Path) -> list[Labelled]:
-    """Every frame under the class folders, by name. Raises UsageError."""
+    """Every frame under the class folders, by name. Raises UsageError, also where one class has none."""
     root = Path(os.path.abspath(root))
+    good, anomaly = class_folders(root)
+    if not anomaly:
+        raise UsageError(f"{root / 'test'}: has good frames only; escapes can be counted where there are defects")
     return [
         Labelled(frames.FrameFile(file.path, frames.printable(file.path.relative_to(root).as_posix())), label)
-        for label, folders in enumerate(class_folders(root))
+        for label, folders in enumerate((good, anomaly))
         for folder in folders
         for file in frames.find([str(folder)]).files
     ]
 
 
 def shrink(mask: np.typing.NDArray[np.bool_], size_hw: tuple[int, int]) -> np.typing.NDArray[np.bool_]:
-    """A mask (H, W) at input size: True where it covers half of a pixel, or half as much as anywhere, so that nothing
-    thin is lost."""
-    covered: Array = np.asarray(cv2.resize(mask.astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA))
-    return (covered > 0) & (covered >= min(0.5, float(covered.max()) / 2))
+    """A mask (H, W) at input size: True where a piece of it covers half of a pixel, or half as much as anywhere, so that
+    no thin piece is lost."""
+    small = np.zeros(size_hw, bool)
+    count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    for piece in range(1, count):
+        covered: Array = np.asarray(
+            cv2.resize((pieces == piece).astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA)
+        )
+        small |= (covered > 0) & (covered >= min(0.5, float(covered.max()) / 2))
+    return small

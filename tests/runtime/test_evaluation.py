@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_runtime.errors import UsageError
 from edge_runtime.evaluation import image_level
 from edge_runtime.evaluation.localisation import Case, iou, measure
-from edge_runtime.evaluation.truth import MaskFolder, Rectangle, TruthFile, labelled
+from edge_runtime.evaluation.truth import MaskFolder, Rectangle, TruthFile, labelled, shrink
 from edge_runtime.results import Array
 from tests.conftest import Run
 from tests.tiny import write_frames
@@ -32,7 +32,7 @@ def blob(*boxes: Rectangle) -> Array:
 
 def case(truth: tuple[Rectangle, ...], drawn: tuple[Rectangle, ...], hot: tuple[Rectangle, ...] = ()) -> Case:
     map_ = blob(*(hot or drawn))
-    return Case(bool(truth), (224, 224), truth, drawn, drawn, map_, map_, blob(*truth) > 0 if truth else None)
+    return Case.of(bool(truth), (224, 224), truth, drawn, drawn, map_, map_, blob(*truth) > 0 if truth else None)
 
 
 GOOD = case((), ())
@@ -90,7 +90,7 @@ def test_random_heat_is_worth_what_chance_is() -> None:
     def noise(bad: bool) -> Case:
         mask = blob(TRUE) > 0 if bad else None
         coarse, fine = rng.random((2, *HW)).astype(np.float32)
-        return Case(bad, (224, 224), (TRUE,) * bad, (), (), coarse, fine, mask)
+        return Case.of(bad, (224, 224), (TRUE,) * bad, (), (), coarse, fine, mask)
 
     figures = measure([noise(bad) for bad in (True, False) * 10])["pixels"]
     assert figures["fine_auroc"] == pytest.approx(figures["chance_auroc"], abs=0.02)
@@ -170,7 +170,9 @@ def test_a_model_file_is_measured_on_frames_with_truth(
 ) -> None:
     done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out", "--truth", truth)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "escapes at 2 % false rejects" in done.stdout and "0 misses in 2 defects: up to 78 % escapes" in done.stdout
+    assert (
+        "escapes at 2 % false rejects" in done.stdout and "0 misses in 2 defects: up to 77.7 % escapes" in done.stdout
+    )
     figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert figures["image"]["auroc"] == 1 and figures["frames"] == {"good": 2, "anomaly": 2, "error": 0}
     assert figures["localisation"]["pointing"]["fine_peak"] == 1
@@ -189,6 +191,14 @@ def test_the_worst_are_painted_and_without_truth_nothing_is_said_of_places(
     assert "2 of 2 (100 %" in done.stdout
     assert len(list((tmp_path / "out" / "escapes").iterdir())) == 2
     assert not (tmp_path / "out" / "false-rejects").exists()
+    assert edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out").returncode == 0
+    assert list((tmp_path / "out" / "escapes").iterdir()) == []  # those of the earlier evaluation are gone
+
+
+def test_a_thin_defect_beside_a_large_one_is_kept() -> None:
+    mask = np.zeros((960, 1280), bool)
+    mask[100:300, 100:300] = mask[600:602, 400:1200] = True
+    assert cv2.connectedComponents(shrink(mask, (224, 224)).astype(np.uint8))[0] == 3
 
 
 def test_a_frame_that_can_not_be_judged_is_no_pass(parts: Path, edge_detect: Run, tiny_model: Path) -> None:
@@ -207,6 +217,13 @@ def test_a_frame_that_can_not_be_judged_is_no_pass(parts: Path, edge_detect: Run
         (["parts", "--truth", "broken.json"], 'expected {"anomaly/a.jpg"'),
         (["parts", "--truth", "short.json"], "has no entry for anomaly/b.png"),
         (["parts", "--truth", "empty"], "has no mask for anomaly/a.png"),
+        (["parts", "--truth", "inverted.json"], "is no box [x0, y0, x1, y1]"),
+        (["parts", "--truth", "line.json"], "anomaly/a.png.polygons"),
+        (["parts", "--truth", "resized.json"], "which is (96, 64)"),
+        (["parts", "--truth", "parts"], "has no mask for anomaly/a.png"),
+        (["parts", "--truth", "zero-one"], "brightest value 1; expected white (255)"),
+        (["parts", "-o", "parts/anomaly/out"], "among the frames"),
+        (["parts", "-o", "broken.json"], "broken.json: can't be written"),
         (["parts", "--truth", "small"], "is 3 x 2 pixels, its frame 96 x 64"),
     ],
 )
@@ -215,13 +232,22 @@ def test_mistakes_get_one_clear_line(
 ) -> None:
     (tmp_path / "broken.json").write_text('{"a": [1, 2]}')
     (tmp_path / "short.json").write_text('{"anomaly/a.png": {"boxes_xyxy": [[0, 0, 1, 1]]}}')
+    for name, entry in {
+        "inverted": {"boxes_xyxy": [[40, 10, 20, 30]]},
+        "line": {"boxes_xyxy": [[0, 0, 1, 1]], "polygons": [[]]},
+        "resized": {"boxes_xyxy": [[0, 0, 1, 1]], "size_wh": [9, 9]},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"anomaly/a.png": entry, "anomaly/b.png": entry}))
+    (tmp_path / "zero-one").mkdir()
+    cv2.imwrite(str(tmp_path / "zero-one" / "a.png"), np.ones((64, 96), np.uint8))
+    cv2.imwrite(str(tmp_path / "zero-one" / "b.png"), np.ones((64, 96), np.uint8))
     (tmp_path / "empty").mkdir()
     (tmp_path / "small").mkdir()
     for name in "ab":
         cv2.imwrite(str(tmp_path / "small" / f"{name}.png"), np.zeros((2, 3), np.uint8))
-    done = edge_detect("evaluate", *arguments, "-m", tiny_model, "-o", "out")
+    done = edge_detect("evaluate", "-m", tiny_model, "-o", "out", *arguments)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and says in done.stderr, done.stderr
-    assert done.stdout == "" and not (tmp_path / "out").exists()
+    assert done.stdout == "" and not (tmp_path / "out" / "evaluation.json").exists()
 
 
 def test_masks_are_found_where_mvtec_has_them_and_pieces_become_boxes(tmp_path: Path) -> None:
