@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_runtime.durable import hold
 from tests.conftest import ROOT, Run
 
 pytestmark = pytest.mark.xdist_group("train")
@@ -94,6 +95,9 @@ def test_a_killed_training_goes_on_and_ends_like_one_that_was_not(frames: Path, 
     finished = module("train", frames, "-o", tmp_path / "killed", *options)
     assert finished.returncode == 2 and "not an empty folder" in finished.stderr
 
+    typo = module("train", frames, "-o", tmp_path / "typo", *SMALL, "--weights", tmp_path / "whole" / "modell.keras")
+    assert typo.returncode == 2 and "modell.keras: no such file" in typo.stderr, typo.stderr
+
     used = module(
         "train",
         frames,
@@ -109,6 +113,14 @@ def test_a_killed_training_goes_on_and_ends_like_one_that_was_not(frames: Path, 
     )
     assert used.returncode == 0, used.stderr
     assert (tmp_path / "split" / "split.json").read_bytes() == (tmp_path / "whole" / "split.json").read_bytes()
+
+
+def test_two_trainings_never_share_a_folder(frames: Path, module: Run, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    lock = hold(tmp_path / "run")
+    second = module("train", frames, "-o", tmp_path / "run", *SMALL, "--epochs", "1")
+    lock.close()
+    assert second.returncode == 2 and "another training is writing there" in second.stderr, second.stderr
 
 
 def test_ctrl_c_keeps_the_best_so_far(frames: Path, tmp_path: Path) -> None:
