@@ -200,7 +200,9 @@ def test_an_output_folder_has_one_writer(edge_detect: Run, tiny_model: Path, tmp
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         first.stdout.readline()
+        first.send_signal(signal.SIGSTOP)  # in the middle of its work
         second = edge_detect("frames", "-m", tiny_model, "-o", "out")
+        first.send_signal(signal.SIGCONT)
         first.stdout.read()
     assert second.returncode == 2 and "another edge-detect is writing there" in second.stderr
     assert first.returncode == 1 and len(rows(tmp_path / "out")) == 200
