@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
-    # From a copy: other tests write caches into the checkout meanwhile. Without isolation: a build must not depend on what the package index does at this moment.
+    # From a copy: two workers that build in one checkout take each other's build/ away. Without isolation: a build must not
+    # depend on what the package index does at this moment.
     shutil.copytree(ROOT / "edge_runtime", source / "edge_runtime", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)

@@ -71,9 +71,8 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms) -> Calib
     margin = decision_margin(seen.margins, seen.labels, terms)
     threshold = float(np.clip(probability(margin, temperature), 1e-15, 1 - 1e-15))
     rejected = np.array([probability(float(one), temperature) >= threshold for one in seen.margins])
-    sound = (
-        good & ~rejected if (good & ~rejected).any() else good
-    )  # a false reject shows boxes anyway, and is no measure
+    passing = good & ~rejected  # a false reject shows boxes anyway, and is no measure of what good frames show
+    sound = passing if passing.any() else good
 
     def scale(maps: Array) -> HeatScale:
         return heat_scale(maps[sound], maps[~good], input_hw, terms.false_boxes, terms.min_box_area)
