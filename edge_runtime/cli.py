@@ -18,7 +18,7 @@ from edge_runtime import __version__
 from edge_runtime.errors import OutputError, UsageError, require, run_command
 
 if TYPE_CHECKING:
-    from edge_runtime.manifest import HeatScale
+    from edge_runtime.manifest import BoxRule, HeatScale
     from edge_runtime.pipeline import Outcome
 
 
@@ -29,6 +29,11 @@ class Exit(IntEnum):
     ANOMALIES_FOUND = 1
     NOT_DONE = 2
     INTERRUPTED = 130
+
+
+class Explain(StrEnum):
+    ANOMALY = "anomaly"
+    ALL = "all"
 
 
 class SaveFor(StrEnum):
@@ -106,6 +111,12 @@ def inspect(
         typer.Option(min=0, max=1, help="Score from which on a frame is an anomaly. Default: the model file's own."),
     ] = None,
     single_box: Annotated[bool, typer.Option(help="One box around all defects of a frame.")] = False,
+    explain: Annotated[
+        Explain, typer.Option(help="Which frames get the fine map; good ones need it for their pictures only.")
+    ] = Explain.ANOMALY,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Judge every reject again without its boxes: would it pass then? Slow.")
+    ] = False,
     threads: Threads = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the new result rows instead of a line per new frame.")
@@ -128,7 +139,7 @@ def inspect(
     if unknown:
         raise UsageError(f"--save {','.join(unknown)}: no such picture; there are {', '.join(overlay.PICTURES)}")
     found = frame_files.find(frames)
-    inspector = Inspector(Model.load(model, threads), threshold, single_box)
+    inspector = Inspector(Model.load(model, threads), threshold, single_box, prove, explain is Explain.ALL)
     pictures = Pictures(kinds, for_all=save_for is SaveFor.ALL)
     with Ledger(out, {**inspector.identity, "folder of frames": frame_files.printable(str(found.base))}) as ledger:
         outcomes = run(found.files, inspector, ledger, pictures)
@@ -142,6 +153,9 @@ def _show(outcomes: "Iterable[Outcome]", as_json: bool) -> Counter[str]:
     counts: Counter[str] = Counter()
     for outcome in outcomes:
         row = outcome.row
+        if row.get("proof"):
+            counts["proved"] += 1
+            counts["explained"] += row["proof"]["without_boxes"]["flips"]
         counts[row["verdict"]] += 1
         counts["repeated"] += outcome.repeated
         if not outcome.repeated:
@@ -192,12 +206,15 @@ def _bar(what: str) -> "Iterator[Callable[[int, int], None]]":
 
 
 def _summarise(counts: Counter[str], out: Path) -> None:
-    judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error"))
-    total = sum(counts.values()) - counts["repeated"]
+    verdicts = ("good", "anomaly", "error")
+    judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts)
+    total = sum(counts[verdict] for verdict in verdicts)
     earlier = ""
     if counts["repeated"]:
         earlier = f" ({counts['repeated']} of them by an earlier run: no new rows and no new pictures)"
     print(f"{total} frame{'' if total == 1 else 's'}: {judged}{earlier}. Results are in {out}", file=sys.stderr)
+    if counts["proved"]:
+        print(f"{counts['explained']} of {counts['proved']} rejects pass without their boxes", file=sys.stderr)
 
 
 def _exit_code(counts: Counter[str], exit_zero: bool) -> Exit:
@@ -228,6 +245,7 @@ def info(
         "there": f"{calibration.escapes} of {calibration.anomaly} validation anomalies escape, {calibration.false_rejects} of {calibration.good} good frames are rejected",
         "coarse map": _scale(calibration.coarse),
         "fine map": f"{_scale(calibration.fine)}, at {manifest.fine_layer}",
+        "boxes": _boxes(calibration.boxes),
         "calibrated on": f"{calibration.good} good + {calibration.anomaly} anomaly frames",
         "trained on": f"{training.train_counts[0]} good + {training.train_counts[1]} anomaly frames, weights {training.weights}, seed {training.seed}, epoch {training.best_epoch} of {training.epochs}",
         "data": f"sha256 {training.data_sha256}",
@@ -240,10 +258,12 @@ def info(
 
 
 def _scale(scale: "HeatScale") -> str:
-    return (
-        f"heat 0 at {scale.cold:.2f}, 1 at {scale.hot:.2f} logits; boxes from {scale.box_level:.2f}, "
-        f"{scale.false_boxes:.3f} per good frame"
-    )
+    return f"heat 0 at {scale.cold:.2f}, 1 at {scale.hot:.2f} logits"
+
+
+def _boxes(rule: "BoxRule") -> str:
+    fitted = f"fitted on {rule.marked} marked frames" if rule.marked else "the default: no frames were marked"
+    return f"size {rule.size:.2f} ({fitted}); a second one from {rule.level:.2f} logits, {rule.false_boxes:.3f} per good frame"
 
 
 @app.command()
@@ -264,6 +284,9 @@ def evaluate(
         float | None,
         typer.Option(min=0, max=1, help="Score from which on a frame is an anomaly. Default: the model file's own."),
     ] = None,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Judge every reject again without its boxes: would it pass then? Slow.")
+    ] = False,
     threads: Threads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of the table.")] = False,
 ) -> None:
@@ -276,7 +299,7 @@ def evaluate(
     from edge_runtime.inspector import Inspector
     from edge_runtime.model import Model
 
-    inspector = Inspector(Model.load(model, threads), threshold)
+    inspector = Inspector(Model.load(model, threads), threshold, prove=prove, explain_all=truth is not None)
     evaluation.prepare_out(out, frames)
     signal.signal(signal.SIGINT, lambda *_: _stop("stopped; nothing was written"))
     with _bar("evaluating") as progress:

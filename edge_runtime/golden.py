@@ -1,13 +1,14 @@
 """The golden frames inside a model file: the same answers on this PC as where it was exported?"""
 
 import base64
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from edge_runtime import cam
 from edge_runtime.errors import FrameError, ModelError
 from edge_runtime.frames import decode
+from edge_runtime.inspector import Inspector
 from edge_runtime.manifest import Golden
 from edge_runtime.model import Model
 from edge_runtime.results import Box, agreement
@@ -40,15 +41,15 @@ def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
     expected_cam = np.array(golden.cam, np.float32)
     if image.shape[:2] != model.input_hw or expected_cam.shape != (model.input_hw[0] // 16, model.input_hw[1] // 16):
         raise ModelError("a golden frame has another size than the network's input; export the file again")
-    (prediction,) = model.predict(image[np.newaxis])
-    map_ = cam.class_activation_map(prediction.activations, model.head)
-    found = [
-        defect.box for defect in cam.defects(cam.upsample(map_, model.input_hw), model.manifest.calibration.coarse)
-    ]
+    (prediction,) = model.predict(image[np.newaxis], -math.inf)
+    try:
+        judged = Inspector(model).judge(prediction)
+    except FrameError as err:
+        raise ModelError(f"a golden frame {err}") from None
     return (
         _relative(prediction.logits, np.array(golden.logits, np.float32)),
-        _relative(map_, expected_cam),
-        agreement(found, [Box(*box) for box in golden.boxes_xyxy]),
+        _relative(judged.maps.coarse, expected_cam),
+        agreement([defect.box for defect in judged.defects], [Box(*box) for box in golden.boxes_xyxy]),
     )
 
 

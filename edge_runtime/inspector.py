@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge_runtime import cam
+from edge_runtime import boxes, cam
 from edge_runtime.errors import FrameError
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare, to_frame
-from edge_runtime.results import Array, Defect, Frame, Inspection, Maps, Prediction, Verdict, probability
+from edge_runtime.proof import prove
+from edge_runtime.results import Array, Defect, Frame, Image, Inspection, Maps, Prediction, Proof, Verdict, probability
 
 RESIDUAL_TOLERANCE = 1e-3
 """Logits per logit of margin (at least one): what float32 sums may differ by, far below what any eye could see."""
@@ -31,11 +32,14 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Inspector:
     """threshold: score from which on a frame is an anomaly; None takes the file's own.
-    single_box: one enclosing box instead of a box per defect."""
+    single_box: one enclosing box instead of a box per defect. prove: judge rejects again without their boxes. explain_all: make the
+    fine map of good frames, too."""
 
     model: Model
     threshold: float | None = None
     single_box: bool = False
+    prove: bool = False
+    explain_all: bool = False
 
     def inspect(self, frame: Frame) -> tuple[Inspection, Judgement]:
         """Judge one frame. Raises FrameError where the network's answer can't be trusted."""
@@ -45,6 +49,8 @@ class Inspector:
         (prediction,) = self.model.predict(image[np.newaxis], self._explain_from)
         inferred = time.perf_counter()
         judgement = self.judge(prediction)
+        explained = time.perf_counter()
+        proof = self._proof(image, judgement) if self.prove and judgement.defects else None
         inspection = Inspection(
             source=frame.source,
             sha256=frame.sha256,
@@ -58,18 +64,25 @@ class Inspector:
                 for defect in judgement.defects
             ),
             residual=judgement.residual,
+            proof=proof,
             elapsed_ms={
                 "prepare": (prepared - started) * 1e3,
                 "infer": (inferred - prepared) * 1e3,
-                "explain": (time.perf_counter() - inferred) * 1e3,
-            },
+                "explain": (explained - inferred) * 1e3,
+            }
+            | ({} if proof is None else {"prove": (time.perf_counter() - explained) * 1e3}),
         )
         return inspection, judgement
 
     @property
     def identity(self) -> dict[str, str]:
         """What two runs must have in common for their results to stand side by side."""
-        return {"model": self.model.sha256, "threshold": repr(self._threshold), "--single-box": str(self.single_box)}
+        return {
+            "model": self.model.sha256,
+            "threshold": repr(self._threshold),
+            "--single-box": str(self.single_box),
+            "--prove": str(self.prove),
+        }
 
     @property
     def _threshold(self) -> float:
@@ -80,10 +93,15 @@ class Inspector:
         return self.model.manifest.calibration.temperature
 
     @property
-    def _explain_from(self) -> float:
-        """The threshold as a margin, a hair lower: what rounding makes a reject must not lack its fine map."""
+    def _limit(self) -> float:
+        """The threshold as a margin in logits."""
         odds = self._threshold / (1 - self._threshold) if self._threshold < 1 else math.inf
-        return self._temperature * math.log(odds) - 1e-3 if odds > 0 else -math.inf
+        return self._temperature * math.log(odds) if odds > 0 else -math.inf
+
+    @property
+    def _explain_from(self) -> float:
+        """A hair below the limit: what rounding makes a reject must not lack its fine map."""
+        return -math.inf if self.explain_all else self._limit - 1e-3
 
     def judge(self, prediction: Prediction) -> Judgement:
         """Verdict and explanation.
@@ -98,14 +116,13 @@ class Inspector:
             raise FrameError("gets no finite answer from the model; export the model again")
         residual = self._residual(coarse, 0.0, margin) if exact else None
         score = probability(margin, self._temperature)
-        if score < self._threshold:
-            return Judgement(Verdict.GOOD, score, margin, residual, Maps(coarse), ())
         fine = prediction.fine
         if fine is not None:
             self._residual(fine.cam, fine.bias, margin)
-        maps = Maps(coarse, None if fine is None else cam.smooth(fine.cam))
-        calibration = self.model.manifest.calibration
-        found = cam.locate(maps, calibration.coarse, calibration.fine, self.model.input_hw, self.single_box)
+        maps = Maps(coarse, None if fine is None else fine.cam)
+        if score < self._threshold:
+            return Judgement(Verdict.GOOD, score, margin, residual, maps, ())
+        found = boxes.locate(maps, self.model.manifest.calibration, self.model.input_hw, self.single_box)
         return Judgement(Verdict.ANOMALY, score, margin, residual, maps, found)
 
     def _residual(self, map_: Array, bias: float, margin: float) -> float:
@@ -116,3 +133,15 @@ class Inspector:
                 f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
             )
         return rest
+
+    def _proof(self, image: Image, judgement: Judgement) -> Proof:
+        maps, calibration = judgement.maps, self.model.manifest.calibration
+        evidence = maps.coarse if maps.fine is None else boxes.located(maps, calibration)
+        return prove(
+            image,
+            [defect.box for defect in judgement.defects],
+            np.maximum(cam.upsample(evidence, self.model.input_hw), 0),
+            self.model.input_hw[0] // evidence.shape[0],
+            self._limit,
+            lambda images: np.array([one.logits[1] - one.logits[0] for one in self.model.predict(images)], np.float32),
+        )

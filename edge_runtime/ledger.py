@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 def to_row(inspection: Inspection, model_sha256: str) -> Row:
     """An inspection as the row that is stored: JSON types only, keys as in docs/results.md."""
+    proof = inspection.proof
     return {
         "schema": SCHEMA_VERSION,
         "frame": inspection.source,
@@ -41,11 +42,16 @@ def to_row(inspection: Inspection, model_sha256: str) -> Row:
             {
                 "box_xyxy": list(asdict(defect.box).values()),
                 "contribution": round(defect.contribution, 4),
+                "logits": round(defect.logits, 4),
                 "peak": round(defect.peak, 4),
                 "map": defect.map,
+                **({} if proof is None else {"without_box": asdict(proof.each[index])}),
             }
-            for defect in inspection.defects
+            for index, defect in enumerate(inspection.defects)
         ],
+        "proof": None
+        if proof is None
+        else {"without_boxes": asdict(proof.together), "control": proof.control and asdict(proof.control)},
         "residual": inspection.residual,
         "elapsed_ms": {stage: round(ms, 2) for stage, ms in inspection.elapsed_ms.items()},
         "model": f"sha256:{model_sha256}",

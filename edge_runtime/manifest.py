@@ -21,15 +21,11 @@ class HeatScale(_Frozen):
     """The absolute scale of a map, fitted on validation frames.
 
     cold, hot: values in logits that show as heat 0 (as warm as half of the good frames that pass ever get) and 1 (the
-    peak of a typical anomaly). box_heat: heat in (0, 1] from which on a region becomes a box. min_box_area: input pixels.
-    false_boxes: boxes per good frame that passes, if they were drawn there.
+    peak of a typical anomaly).
     """
 
     cold: Finite
     hot: Finite
-    box_heat: Annotated[float, Field(gt=0, le=1)]
-    min_box_area: Count
-    false_boxes: Finite
 
     @model_validator(mode="after")
     def _ordered(self) -> "HeatScale":
@@ -37,18 +33,30 @@ class HeatScale(_Frozen):
             raise ValueError("cold must lie below hot")
         return self
 
-    @property
-    def box_level(self) -> float:
-        """The value in logits from which on a region becomes a box."""
-        return self.cold + self.box_heat * (self.hot - self.cold)
+
+class BoxRule(_Frozen):
+    """How boxes are drawn; edge_runtime/boxes.py.
+
+    guided: whether the coarse map has a say; not where it is an approximation. level: strength in logits from which on a
+    further region gets a box of its own. false_boxes: such regions per good frame that passes. size: half a side, in
+    standard deviations of the evidence; marked: defective frames with known boxes it was fitted on, 0 for the default.
+    min_area: input pixels; a further region with a smaller box gets none.
+    """
+
+    guided: bool
+    level: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    false_boxes: Finite
+    size: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    marked: Count
+    min_area: Count
 
 
 class Calibration(_Frozen):
     """Levels fitted on validation frames, on the outputs of the very network in the file.
 
     temperature: divides the margin before it becomes a score. threshold: score in (0, 1) from which on a frame is an
-    anomaly, and rule: what it was chosen for. coarse, fine: the scales of the CAM and of the fine map. good, anomaly:
-    frames it all rests on; false_rejects and escapes: how many of these lie on the wrong side of the threshold.
+    anomaly, and rule: what it was chosen for. coarse, fine: the scales of the CAM and of the smoothed fine map. good,
+    anomaly: frames it all rests on; false_rejects and escapes: how many of these lie on the wrong side of the threshold.
     """
 
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -56,6 +64,7 @@ class Calibration(_Frozen):
     rule: str
     coarse: HeatScale
     fine: HeatScale
+    boxes: BoxRule
     good: Count
     anomaly: Count
     false_rejects: Count
@@ -80,7 +89,7 @@ class Training(_Frozen):
 class Parity(_Frozen):
     """Greatest differences between the trained model and this file over `frames` real frames, at batch 1 and 8.
 
-    logits, cam: absolute, in logits. box_iou: the smallest. flips: verdicts that differ.
+    logits, cam: absolute, in logits. box_iou: the mean over all rejects. flips: verdicts that differ.
     """
 
     frames: Count

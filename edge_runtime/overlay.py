@@ -52,7 +52,7 @@ class Painter:
     def _heat(self, maps: Maps) -> Array:
         if maps.fine is None:
             return cam.heat(cam.upsample(maps.coarse, self.input_hw), self.calibration.coarse)
-        return cam.heat(cam.upsample(maps.fine, self.input_hw), self.calibration.fine)
+        return cam.heat(cam.upsample(cam.smooth(maps.fine), self.input_hw), self.calibration.fine)
 
     def _panel(self, image: Image, inspection: Inspection, maps: Maps) -> Image:
         scale = PANEL_HEIGHT / image.shape[0]
@@ -143,17 +143,14 @@ def captioned(picture: Image, text: str) -> Image:
 
 
 def scale_bar(width: int, scale: HeatScale, name: str) -> Image:
-    """The heat scale of the heatmap with its ends and the box threshold in logits. name: which map it is drawn from."""
+    """The heat scale of the heatmap with its ends in logits. name: which map it is drawn from."""
     bar = np.full((44, width, 3), INK, np.uint8)
     left, right = 150, width - 90
     ramp = np.linspace(0, 1, right - left, dtype=np.float32)[np.newaxis]
     bar[8:22, left:right] = np.repeat(colours(0.25 + 0.75 * ramp), 14, axis=0)
-    edge = left + round(scale.box_heat * (right - left - 1))
-    cv2.line(bar, (edge, 4), (edge, 26), WHITE, 2)
     for text, at in (
         (f"logits  {scale.cold:.1f}", (8, 20)),
         (f"{scale.hot:.1f}", (right + 10, 20)),
-        (f"boxes from {scale.box_level:.1f}", (min(edge, right - 120), 40)),
         (f"heatmap: {name} map", (8, 40)),
     ):
         cv2.putText(bar, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)

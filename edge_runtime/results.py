@@ -64,17 +64,37 @@ def agreement(a: Sequence[Box], b: Sequence[Box]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Without:
+    """What the network says of the frame when something in it is replaced. margin: in logits. flips: whether it passes then."""
+
+    margin: float
+    flips: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A reject judged again: without each of its boxes, without all of them, and without an equal box elsewhere (None where
+    there is no room)."""
+
+    each: tuple[Without, ...]
+    together: Without
+    control: Without | None
+
+
+@dataclass(frozen=True, slots=True)
 class Defect:
     """One region that speaks for `anomaly`.
 
-    box: in frame pixels. contribution: share of the frame's evidence inside the box, in [0, 1].
-    peak: hottest value inside, in logits. map: which map drew it, `fine` or `coarse`.
+    box: in frame pixels. contribution: share of the positive evidence of the whole frame that lies inside, in [0, 1].
+    logits: what the inside adds to the margin, evidence against a defect included, exactly. peak: hottest value inside, in
+    logits. map: which map this is counted on, `fine`, or `coarse` where the fine map had nothing to say.
     """
 
     box: Box
     contribution: float
+    logits: float
     peak: float
-    map: Literal["fine", "coarse"] = "coarse"
+    map: Literal["fine", "coarse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +135,8 @@ class Prediction:
 class Maps:
     """Where the evidence lies, in logits.
 
-    coarse: (h/16, w/16) float32, the CAM. fine: float32, the same margin four times finer and smoothed; made for
-    rejects only.
+    coarse: (h/16, w/16) float32, the CAM. fine: float32, the same margin handed down to a layer below; made for rejects
+    only.
     """
 
     coarse: Array
@@ -129,7 +149,8 @@ class Inspection:
 
     score: probability of `anomaly` in [0, 1]. margin: logit(anomaly) - logit(good).
     threshold: the score from which on a frame is an anomaly. residual: |mean(CAM) + offset - margin|
-    in logits, None where the wiring makes the CAM an approximation. elapsed_ms: time per stage.
+    in logits, None where the wiring makes the CAM an approximation. proof: of a reject, where it was asked for;
+    proof.each in the order of defects. elapsed_ms: time per stage.
     """
 
     source: str
@@ -141,6 +162,7 @@ class Inspection:
     threshold: float | None = None
     defects: tuple[Defect, ...] = ()
     residual: float | None = None
+    proof: Proof | None = None
     elapsed_ms: dict[str, float] = field(default_factory=dict)
     error: str | None = None
 

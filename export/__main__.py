@@ -20,10 +20,11 @@ run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx")
 from edge_runtime import frames
 from edge_runtime.durable import write_bytes
 from edge_runtime.evaluation.bounds import Rate, percent, promise
-from edge_runtime.manifest import Calibration, HeatScale, Manifest, Parity, Training
+from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
+from export.marked import marked
 from train import report
 from train import run as runs
 from train.calibrate import Terms, Validated, calibrate
@@ -47,12 +48,23 @@ def main(
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file for the line, for example part.onnx.")],
     data: Annotated[Path | None, typer.Option(help="Where the training frames lie now, if they were moved.")] = None,
     false_boxes: Annotated[
-        float, typer.Option(min=0, help="Boxes that a map may draw per good frame that passes, if it drew them there.")
+        float,
+        typer.Option(
+            min=0, help="Regions in good frames that pass, per frame, that may be as strong as a second defect."
+        ),
     ] = 0.02,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="truth.json or a folder of masks for some of the held-out defective frames: fits how large boxes are drawn."
+        ),
+    ] = None,
     fine_layer: Annotated[
         FineLayer, typer.Option(help="Layer of the fine map that draws the boxes.")
     ] = FineLayer.BLOCK3_CONV4,
-    min_box_area: Annotated[int, typer.Option(min=1, help="Smallest region that becomes a box, in input pixels.")] = 64,
+    min_box_area: Annotated[
+        int, typer.Option(min=1, help="A second defect with a smaller box than this gets none, in input pixels.")
+    ] = 32,
     max_false_rejects: Annotated[
         str, typer.Option(metavar="SHARE", help="Share of the good frames that may be rejected, such as 0.5%.")
     ] = "",
@@ -85,6 +97,7 @@ def main(
     settings = run.settings
     images = load_frames(split, data, settings.input_hw)
     labels = [frame.label for frame in split.validation]
+    known = {} if truth is None else marked(split.validation, data or Path(split.root), truth, settings.input_hw)
 
     from export import convert, golden, parity  # TensorFlow takes seconds to import
 
@@ -95,20 +108,21 @@ def main(
     runtime = Model.from_bytes(convert.with_manifest(graph, draft))
     file = {batch: parity.ask_file(runtime, images, batch) for batch in BATCHES}
     answers = file[BATCHES[0]]
-    seen = Validated(answers.margins, answers.cams, parity.fine_maps(runtime, images, answers), np.array(labels))
-    calibration = calibrate(seen, settings.input_hw, terms)
+    seen = Validated(answers.margins, answers.cams, parity.fine_maps(runtime, images, answers), np.array(labels), known)
+    calibration = calibrate(seen, settings.input_hw, terms, guided=settings.wiring == "exact")
     trained = parity.ask_keras(trained_model, images, max(BATCHES))
     versions = {
         name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
     }
-    agreed = parity.compare(trained, file, calibration, settings.input_hw, versions)
+    agreed = parity.compare(trained, file, seen.fine, calibration, settings.input_hw, versions)
     shown = golden.choose(answers.margins.tolist(), labels)
     manifest = draft.model_copy(
         update={
             "calibration": calibration,
             "parity": agreed,
             "golden": tuple(
-                golden.record(images[index], labels[index], answers, index, calibration) for index in shown
+                golden.record(images[row], labels[row], answers.logits[row], seen.maps(row), calibration)
+                for row in shown
             ),
         }
     )
@@ -195,7 +209,7 @@ def _load(root: Path, labelled: LabelledFrame, input_hw: tuple[int, int]) -> Ima
 def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
     """What is known before the file has answered anything. It only ever reaches the calibration."""
     settings = run.settings
-    unknown = HeatScale(cold=0, hot=1, box_heat=1, min_box_area=1, false_boxes=0)
+    unknown = HeatScale(cold=0, hot=1)
     return Manifest(
         schema_version=1,
         product=settings.product,
@@ -213,6 +227,7 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
             rule="none yet",
             coarse=unknown,
             fine=unknown,
+            boxes=BoxRule(guided=settings.wiring == "exact", level=0, false_boxes=0, size=1, marked=0, min_area=1),
             good=0,
             anomaly=0,
             false_rejects=0,

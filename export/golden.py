@@ -4,10 +4,9 @@ import base64
 
 import cv2
 
-from edge_runtime import cam
+from edge_runtime import boxes
 from edge_runtime.manifest import Calibration, Golden
-from edge_runtime.results import Image
-from export.parity import Answers
+from edge_runtime.results import Array, Image, Maps, probability
 
 
 def choose(margins: list[float], labels: list[int]) -> list[int]:
@@ -17,19 +16,17 @@ def choose(margins: list[float], labels: list[int]) -> list[int]:
     return list(dict.fromkeys([good[len(good) // 2], anomaly[len(anomaly) // 2], anomaly[-1]]))
 
 
-def record(image: Image, label: int, answers: Answers, index: int, calibration: Calibration) -> Golden:
-    """image: (h, w, 3) uint8 BGR at input size; answers[index] is what the file said of it."""
+def record(image: Image, label: int, logits: Array, maps: Maps, calibration: Calibration) -> Golden:
+    """image: (h, w, 3) uint8 BGR at input size; logits (2,), maps: what the file said of it."""
     encoded, png = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not encoded:
         raise RuntimeError("cv2 could not encode a PNG")
-    map_ = answers.cams[index]
+    reject = probability(float(logits[1] - logits[0]), calibration.temperature) >= calibration.threshold
+    found = boxes.locate(maps, calibration, (image.shape[0], image.shape[1])) if reject else ()
     return Golden(
         png=base64.b64encode(png.tobytes()).decode(),
         label="anomaly" if label else "good",
-        logits=(float(answers.logits[index, 0]), float(answers.logits[index, 1])),
-        cam=tuple(tuple(float(value) for value in row) for row in map_),
-        boxes_xyxy=tuple(
-            (d.box.x0, d.box.y0, d.box.x1, d.box.y1)
-            for d in cam.defects(cam.upsample(map_, image.shape[:2]), calibration.coarse)
-        ),
+        logits=(float(logits[0]), float(logits[1])),
+        cam=tuple(tuple(float(value) for value in row) for row in maps.coarse),
+        boxes_xyxy=tuple((one.box.x0, one.box.y0, one.box.x1, one.box.y1) for one in found),
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from edge_runtime import cam
+from edge_runtime import boxes, cam
 from edge_runtime.cam import Head
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Calibration, Parity
 from edge_runtime.model import Model
-from edge_runtime.results import Array, Box, Image, Prediction, agreement, probability
+from edge_runtime.results import Array, Box, Image, Maps, Prediction, agreement, probability
 from export.convert import head_weights
 from train import vgg
 
@@ -52,14 +52,14 @@ def ask_file(model: Model, images: Image, batch: int) -> Answers:
 
 
 def fine_maps(model: Model, images: Image, answers: Answers) -> Array:
-    """The smoothed fine maps of all images (n, h, w). Raises ParityError where one does not add up to its margin."""
+    """The fine maps of all images (n, h, w). Raises ParityError where one does not add up to its margin."""
     found = [model.predict(image[np.newaxis], -math.inf)[0].fine for image in images]
     for fine, margin in zip(found, answers.margins, strict=True):
         assert fine is not None
         rest = cam.residual(fine.cam, model.head, float(margin) - fine.bias)
         if not rest <= LOGITS_TOLERANCE * max(1.0, abs(float(margin))):
             raise ParityError(f"the fine map misses the margin {margin:.4f} by {rest:.2g} logits. Nothing was written")
-    return np.stack([cam.smooth(fine.cam) for fine in found if fine is not None])
+    return np.stack([fine.cam for fine in found if fine is not None])
 
 
 def _answers(predictions: list[Prediction], head: Head) -> Answers:
@@ -72,18 +72,18 @@ def _answers(predictions: list[Prediction], head: Head) -> Answers:
 def compare(
     trained: Answers,
     file: dict[int, Answers],
+    fine: Array,
     calibration: Calibration,
     input_hw: tuple[int, int],
     versions: dict[str, str],
 ) -> Parity:
-    """file: the exported file's answers per batch size. Raises ParityError with every figure that is out of bounds."""
-    expected = [_boxes(one, calibration, input_hw) for one in trained.cams]
-    found = {batch: [_boxes(one, calibration, input_hw) for one in answers.cams] for batch, answers in file.items()}
+    """file: the exported file's answers per batch size; fine: (n, h', w'), its fine maps, which Keras has none of. Raises
+    ParityError with every figure that is out of bounds."""
     parity = Parity(
         frames=len(trained.logits),
         logits=max(_distance(answers.logits, trained.logits) for answers in file.values()),
         cam=max(_distance(answers.cams, trained.cams) for answers in file.values()),
-        box_iou=min(agreement(a, b) for boxes in found.values() for a, b in zip(boxes, expected, strict=True)),
+        box_iou=min(_box_iou(answers, trained, fine, calibration, input_hw) for answers in file.values()),
         flips=max(_flips(answers.margins, trained.margins, calibration) for answers in file.values()),
         versions=versions,
     )
@@ -110,8 +110,15 @@ def compare(
     return parity
 
 
-def _boxes(map_: Array, calibration: Calibration, input_hw: tuple[int, int]) -> list[Box]:
-    return [defect.box for defect in cam.defects(cam.upsample(map_, input_hw), calibration.coarse)]
+def _box_iou(a: Answers, b: Answers, fine: Array, calibration: Calibration, input_hw: tuple[int, int]) -> float:
+    """Mean agreement of the boxes of all rejects."""
+    rejects = [row for row, margin in enumerate(b.margins.tolist()) if _rejects(margin, calibration)]
+
+    def drawn(answers: Answers, row: int) -> list[Box]:
+        maps = Maps(answers.cams[row], fine[row])
+        return [defect.box for defect in boxes.locate(maps, calibration, input_hw)]
+
+    return float(np.mean([agreement(drawn(a, row), drawn(b, row)) for row in rejects])) if rejects else 1.0
 
 
 def _distance(a: Array, b: Array) -> float:
@@ -119,7 +126,9 @@ def _distance(a: Array, b: Array) -> float:
 
 
 def _flips(a: Array, b: Array, calibration: Calibration) -> int:
-    def rejects(margins: Array) -> list[bool]:
-        return [probability(float(one), calibration.temperature) >= calibration.threshold for one in margins]
+    pairs = zip(a.tolist(), b.tolist(), strict=True)
+    return sum(_rejects(ours, calibration) != _rejects(theirs, calibration) for ours, theirs in pairs)
 
-    return sum(ours != theirs for ours, theirs in zip(rejects(a), rejects(b), strict=True))
+
+def _rejects(margin: float, calibration: Calibration) -> bool:
+    return probability(margin, calibration.temperature) >= calibration.threshold

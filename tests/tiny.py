@@ -14,11 +14,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.manifest import METADATA_KEY, Calibration, Golden, HeatScale, Manifest, Parity, Training
+from edge_runtime.manifest import METADATA_KEY, BoxRule, Calibration, Golden, HeatScale, Manifest, Parity, Training
 
 INPUT_HW = (64, 96)
 CHANNELS = 3
-SCALE = HeatScale(cold=2.0, hot=100.0, box_heat=0.4, min_box_area=32, false_boxes=0.0)
+SCALE = HeatScale(cold=2.0, hot=100.0)
+BOXES = BoxRule(guided=True, level=40.0, false_boxes=0.0, size=2.0, marked=0, min_area=32)
+BOX = (33, 17, 63, 47)
+"""Of the square of `frame()`: of eight cells evidence is spread over as sqrt((8 * 8 - 1) / 12) cells, evened out more."""
 
 
 def manifest(**changes: object) -> Manifest:
@@ -39,6 +42,7 @@ def manifest(**changes: object) -> Manifest:
             rule="test",
             coarse=SCALE,
             fine=SCALE,
+            boxes=BOXES,
             good=10,
             anomaly=10,
             false_rejects=0,
@@ -85,7 +89,7 @@ def golden() -> Golden:
         label="anomaly",
         logits=(-margin / 2, margin / 2),
         cam=tuple(tuple(float(value) for value in row) for row in cells),
-        boxes_xyxy=((32, 16, 64, 48),),
+        boxes_xyxy=(BOX,),
     )
 
 

@@ -1,31 +1,41 @@
 """Levels for verdicts, heat and boxes, fitted on validation frames. Image labels are all it needs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from edge_runtime import cam
+from edge_runtime import boxes, cam
 from edge_runtime.errors import UsageError
-from edge_runtime.manifest import Calibration, HeatScale
-from edge_runtime.results import Array, probability
+from edge_runtime.manifest import BoxRule, Calibration, HeatScale
+from edge_runtime.results import Array, Box, Maps, probability
 
 Labels = np.typing.NDArray[np.int64]
 Shares = np.typing.NDArray[np.float64]
+SIZE = 2.0
+"""Half a box in standard deviations of its evidence, where no frame is marked: docs/explanation.md has how it was found."""
+SIZES = np.arange(1.2, 3.21, 0.1).round(2)
+FAINT = 0.05
+"""Share of a typical defect's strength below which nothing is a further defect, however cold good frames are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
     """What the network says of the validation frames, and what they are.
 
-    margins: (n,) logits. coarse: (n, h/16, w/16), fine: (n, h', w') smoothed; float32 logits. labels: (n,) 0 good, 1 anomaly.
+    margins: (n,) logits. coarse: (n, h/16, w/16), fine: (n, h', w'); float32 logits. labels: (n,) 0 good, 1 anomaly.
+    marked: true boxes in input pixels by row, where somebody has marked any.
     """
 
     margins: Array
     coarse: Array
     fine: Array
     labels: Labels
+    marked: dict[int, list[Box]] = field(default_factory=dict)
+
+    def maps(self, row: int) -> Maps:
+        return Maps(self.coarse[row], self.fine[row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Terms:
     cost_escape: float | None = None
     defect_rate: float | None = None
     false_boxes: float = 0.02
-    min_box_area: int = 64
+    min_box_area: int = 32
 
     def __post_init__(self) -> None:
         if self.cost_escape is not None and not 0 < self.cost_escape < math.inf:
@@ -65,29 +75,40 @@ class Terms:
         return "escapes and false rejects weigh the same"
 
 
-def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms) -> Calibration:
+def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: bool) -> Calibration:
+    """guided: whether the coarse map has a say in where boxes are, as it has where it is exact."""
     good = seen.labels == 0
     temperature = fit_temperature(seen.margins, seen.labels)
     margin = decision_margin(seen.margins, seen.labels, terms)
     threshold = float(np.clip(probability(margin, temperature), 1e-15, 1 - 1e-15))
     rejected = np.array([probability(float(one), temperature) >= threshold for one in seen.margins])
     passing = good & ~rejected  # a false reject shows boxes anyway, and is no measure of what good frames show
-    sound = passing if passing.any() else good
-
-    def scale(maps: Array) -> HeatScale:
-        return heat_scale(maps[sound], maps[~good], input_hw, terms.false_boxes, terms.min_box_area)
-
-    return Calibration(
+    sound = np.flatnonzero(passing if passing.any() else good).tolist()
+    defective = np.flatnonzero(~good).tolist()
+    even = np.stack([cam.smooth(map_) for map_ in seen.fine])
+    scaled = Calibration(
         temperature=temperature,
         threshold=threshold,
         rule=terms.rule,
-        coarse=scale(seen.coarse),
-        fine=scale(seen.fine),
+        coarse=heat_scale(seen.coarse[sound], seen.coarse[defective]),
+        fine=heat_scale(even[sound], even[defective]),
+        boxes=BoxRule(guided=guided, level=0, false_boxes=0, size=SIZE, marked=0, min_area=terms.min_box_area),
         good=int(good.sum()),
-        anomaly=int((~good).sum()),
+        anomaly=len(defective),
         false_rejects=int((rejected & good).sum()),
         escapes=int((~rejected & ~good).sum()),
     )
+    marked = [(seen.maps(row), truth) for row, truth in seen.marked.items()]
+    if marked:
+        scaled = with_rule(scaled, size=fit_size(marked, scaled, input_hw), marked=len(marked))
+    strengths = [boxes.located(seen.maps(row), scaled).max() for row in defective]
+    faint = FAINT * float(np.median(strengths)) if strengths else 0.0
+    level, rate = box_level([seen.maps(row) for row in sound], scaled, input_hw, terms.false_boxes, faint)
+    return with_rule(scaled, level=level, false_boxes=rate)
+
+
+def with_rule(calibration: Calibration, **changes: object) -> Calibration:
+    return calibration.model_copy(update={"boxes": calibration.boxes.model_copy(update=changes)})
 
 
 def fit_temperature(margins: Array, labels: Labels) -> float:
@@ -132,25 +153,37 @@ def _cost(false_rejects: Shares, escapes: Shares, defective: float, terms: Terms
     return escapes + false_rejects
 
 
-def heat_scale(
-    good: Array, anomaly: Array, input_hw: tuple[int, int], false_boxes: float, min_box_area: int
-) -> HeatScale:
-    """good, anomaly: maps (n, h, w) in logits; the rest as for `Terms`."""
+def heat_scale(good: Array, anomaly: Array) -> HeatScale:
+    """good: maps (n, h, w) in logits of good frames that pass; anomaly: of defective frames."""
     cold = float(np.median(good.max(axis=(1, 2))))
     typical = float(np.median(anomaly.max(axis=(1, 2)))) if len(anomaly) else cold
-    above_all_good = cold + 1.01 * (float(good.max()) - cold) + 1e-3
-    widest = HeatScale(
-        cold=cold, hot=max(typical, above_all_good), box_heat=1.0, min_box_area=min_box_area, false_boxes=0.0
-    )
-    level, rate = _box_level([cam.upsample(one, input_hw) for one in good], widest, false_boxes)
-    hot = max(typical, level)
-    return widest.model_copy(update={"hot": hot, "box_heat": (level - cold) / (hot - cold), "false_boxes": rate})
+    return HeatScale(cold=cold, hot=max(typical, cold + 1.01 * (float(good.max()) - cold) + 1e-3))
 
 
-def _box_level(maps: list[Array], widest: HeatScale, budget: float) -> tuple[float, float]:
-    """The lowest level, in logits, that keeps the budget on good frames, and the boxes per good frame there."""
-    tried = [widest.model_copy(update={"box_heat": float(share)}) for share in np.geomspace(0.05, 1.0, 40)]
-    rates = [sum(len(cam.defects(one, scale)) for one in maps) / max(1, len(maps)) for scale in tried]
-    within = [index for index in range(len(tried)) if max(rates[index:]) <= budget]
-    chosen = within[0] if within else len(tried) - 1
-    return tried[chosen].box_level, rates[chosen]
+def box_level(
+    good: list[Maps], calibration: Calibration, input_hw: tuple[int, int], budget: float, faint: float
+) -> tuple[float, float]:
+    """The lowest strength from `faint` on that keeps the budget of boxes per good frame, and the boxes per good frame there."""
+    every = []
+    for maps in good:
+        evidence = boxes.located(maps, calibration)
+        every.extend(boxes.further(boxes.regions(evidence), calibration.boxes, evidence.shape, input_hw))
+    strengths = sorted((region.strength for region in every), reverse=True)
+    allowed = int(budget * len(good) + 1e-9)
+    level = faint if len(strengths) <= allowed else max(faint, float(np.nextafter(strengths[allowed], np.inf)))
+    return level, sum(strength >= level for strength in strengths) / max(1, len(good))
+
+
+def fit_size(marked: list[tuple[Maps, list[Box]]], calibration: Calibration, input_hw: tuple[int, int]) -> float:
+    """The size with the greatest mean overlap of a frame's best box with a true one; of several, the middle one."""
+    overlaps = []
+    for size in SIZES:
+        rule = with_rule(calibration, size=float(size), level=math.inf)
+        drawn = [boxes.locate(maps, rule, input_hw) for maps, _ in marked]
+        best = [
+            max((found.box.iou(true) for found in defects for true in truth), default=0.0)
+            for defects, (_, truth) in zip(drawn, marked, strict=True)
+        ]
+        overlaps.append(float(np.mean(best)))
+    close = [float(size) for size, overlap in zip(SIZES, overlaps, strict=True) if overlap >= max(overlaps) - 1e-9]
+    return close[len(close) // 2]

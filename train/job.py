@@ -112,7 +112,7 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     }
     margins = answers["logits"][:, 1] - answers["logits"][:, 0]
     seen = Validated(margins, answers["cells"], answers["cells"], held_out.labels)
-    calibration = calibrate(seen, settings.input_hw, Terms())
+    calibration = calibrate(seen, settings.input_hw, Terms(), guided=settings.wiring == "exact")
     page = report.write(out, report.Told(record, state.history, seen, calibration, held_out, fine=False))
     run.finish(out, record, state.history, metrics)
     for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs

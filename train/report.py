@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from edge_runtime import cam
+from edge_runtime import boxes
 from edge_runtime.durable import write_bytes
 from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.manifest import Calibration
@@ -130,7 +130,7 @@ def _picture(told: Told, row: int, score: float) -> Picture:
     input_hw, calibration = told.run.settings.input_hw, told.calibration
     reject = score >= calibration.threshold
     maps = Maps(told.seen.coarse[row], told.seen.fine[row] if told.fine and reject else None)
-    found = cam.locate(maps, calibration.coarse, calibration.fine, input_hw) if reject else ()
+    found = boxes.locate(maps, calibration, input_hw) if reject else ()
     inspection = Inspection(
         source=frame.path,
         sha256=frame.sha256,

@@ -1,16 +1,15 @@
 """A model file on frames with known truth -> figures, a row per frame, pictures of the worst."""
 
 import json
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from edge_runtime import cam, frames
+from edge_runtime import boxes, cam, frames
 from edge_runtime.durable import write_bytes
 from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.evaluation import image_level, localisation
@@ -28,7 +27,7 @@ from edge_runtime.evaluation.truth import (
 )
 from edge_runtime.inspector import Inspector, Judgement
 from edge_runtime.overlay import Painter
-from edge_runtime.preprocess import prepare, to_frame
+from edge_runtime.preprocess import to_frame
 from edge_runtime.results import Box, Frame, Inspection, Verdict
 
 WORST = 10
@@ -95,12 +94,13 @@ def _case(
     inspector: Inspector,
     truth: TruthFile | MaskFolder,
 ) -> Case:
-    """Both maps whatever the verdict: an escape may still be hottest on its defect."""
+    """inspector explains all: an escape may still be hottest on its defect."""
     model = inspector.model
-    input_hw, scales = model.input_hw, model.manifest.calibration
-    (prediction,) = model.predict(prepare(frame.image, input_hw)[np.newaxis], -math.inf)
-    assert prediction.fine is not None
-    fine = cam.upsample(cam.smooth(prediction.fine.cam), input_hw)
+    input_hw, calibration = model.input_hw, model.manifest.calibration
+    maps = judgement.maps
+    assert maps.fine is not None
+    evidence = boxes.located(maps, calibration)
+    strong = boxes.further(boxes.regions(evidence), calibration.boxes, evidence.shape, input_hw)
     known = truth.of(one.file.path, frame.size_wh) if one.label else None
     return Case.of(
         defective=bool(one.label),
@@ -108,10 +108,14 @@ def _case(
         truth=known.boxes if known else (),
         drawn=tuple(_rectangle(defect.box) for defect in inspection.defects),
         whatever_the_verdict=tuple(
-            _rectangle(to_frame(defect.box, input_hw, frame.size_wh)) for defect in cam.defects(fine, scales.fine)
+            _rectangle(
+                to_frame(boxes.box_of(one, calibration.boxes.size, evidence.shape, input_hw), input_hw, frame.size_wh)
+            )
+            for one in strong
         ),
-        coarse=cam.upsample(judgement.maps.coarse, input_hw),
-        fine=fine,
+        located=cam.upsample(evidence, input_hw),
+        coarse=cam.upsample(maps.coarse, input_hw),
+        fine=cam.upsample(cam.smooth(maps.fine), input_hw),
         mask=None if known is None or known.mask is None else shrink(known.mask, input_hw),
     )
 
@@ -132,6 +136,13 @@ def _figures(inspector: Inspector, judged: list[Judged], errors: list[str], with
         "image": image_level.measure(labels, margins, rejected),
         "largest_residual": max(residuals, default=None),
     }
+    proofs = [one.inspection.proof for one in judged if one.frame.label and one.inspection.proof]
+    if proofs:
+        controls = [proof.control for proof in proofs if proof.control]
+        figures["proof"] = {
+            "without_boxes": {"count": sum(proof.together.flips for proof in proofs), "of": len(proofs)},
+            "without_control": {"count": sum(control.flips for control in controls), "of": len(controls)},
+        }
     if with_truth:
         figures["localisation"] = localisation.measure([one.case for one in judged if one.case])
     return figures
@@ -168,6 +179,10 @@ def table(figures: dict[str, Any]) -> str:
         lines += [
             (f"pixels: {name.replace('_', ' ')}", f"{share:.3f}") for name, share in found.get("pixels", {}).items()
         ]
+    for name, what in (("without_boxes", "its boxes"), ("without_control", "an equal box elsewhere")):
+        if "proof" in figures:
+            rate = figures["proof"][name]
+            lines.append((f"caught defects that pass without {what}", str(Rate(rate["count"], rate["of"]))))
     if figures["largest_residual"] is not None:
         lines.append(("largest residual", f"{figures['largest_residual']:.1e} logits"))
     width = max(len(name) for name, _ in lines)
@@ -219,6 +234,7 @@ def _row(one: Judged) -> dict[str, Any]:
         "score": inspection.score,
         "margin": inspection.margin,
         "boxes_xyxy": [[d.box.x0, d.box.y0, d.box.x1, d.box.y1] for d in inspection.defects],
+        "proof": inspection.proof and asdict(inspection.proof),
         "truth_xyxy": [list(box) for box in one.case.truth] if one.case else None,
     }
 

@@ -53,6 +53,7 @@ class Case:
     truth: tuple[Rectangle, ...]
     drawn: tuple[Rectangle, ...]
     whatever_the_verdict: tuple[Rectangle, ...]
+    located_peak: Point
     fine_peak: Point
     coarse_peak: Point
     coarse_centre_of_mass: Point
@@ -67,11 +68,12 @@ class Case:
         truth: tuple[Rectangle, ...],
         drawn: tuple[Rectangle, ...],
         whatever_the_verdict: tuple[Rectangle, ...],
+        located: Array,
         coarse: Array,
         fine: Array,
         mask: np.typing.NDArray[np.bool_] | None,
     ) -> "Case":
-        """coarse, fine: maps (h, w) at input size, in logits, smoothed. mask: (h, w), True on a defect, or None."""
+        """located, coarse, fine: maps (h, w) at input size, in logits; located is where both agree, fine is smoothed. mask: (h, w), True on a defect, or None."""
         with_pixels = mask is not None or not defective
         return cls(
             defective,
@@ -79,6 +81,7 @@ class Case:
             truth,
             drawn,
             whatever_the_verdict,
+            _peak(located),
             _peak(fine),
             _peak(coarse),
             _centre_of_mass(coarse),
@@ -96,6 +99,7 @@ def measure(cases: Sequence[Case]) -> dict[str, Any]:
     }
     figures: dict[str, Any] = {
         "pointing": {
+            "located_peak": _share(_hit(case.located_peak, case) for case in bad),
             "fine_peak": _share(_hit(case.fine_peak, case) for case in bad),
             "coarse_peak": _share(_hit(case.coarse_peak, case) for case in bad),
             "coarse_centre_of_mass": _share(_hit(case.coarse_centre_of_mass, case) for case in bad),

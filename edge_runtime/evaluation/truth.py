@@ -77,17 +77,23 @@ class TruthFile:
                 f'--truth {path}: {where}: {first["msg"]}; expected {{"anomaly/a.jpg": {{"boxes_xyxy": [[x0, y0, x1, y1], ...]}}, ...}}'
             ) from None
 
+    def find(self, path: Path) -> Entry | None:
+        names = ("/".join(path.parts[start:]) for start in range(len(path.parts)))
+        return next((self.entries[name] for name in names if name in self.entries), None)
+
     def entry(self, path: Path) -> Entry:
         """Raises UsageError for a frame that is not in the file."""
-        for start in range(len(path.parts)):
-            found = self.entries.get("/".join(path.parts[start:]))
-            if found is not None:
-                return found
-        raise UsageError(f"--truth {self.path}: has no entry for {'/'.join(path.parts[-2:])}")
+        found = self.find(path)
+        if found is None:
+            raise UsageError(f"--truth {self.path}: has no entry for {'/'.join(path.parts[-2:])}")
+        return found
 
     def check(self, path: Path) -> None:
         """Is there a truth for this frame? Raises UsageError where not."""
         self.entry(path)
+
+    def knows(self, path: Path) -> bool:
+        return self.find(path) is not None
 
     def of(self, path: Path, size_wh: tuple[int, int]) -> Truth:
         """Raises UsageError for a frame that is not in the file, or has another size there."""
@@ -113,21 +119,33 @@ class MaskFolder:
 
     path: Path
 
-    def file(self, path: Path) -> Path:
-        """Raises UsageError for a frame without a mask."""
-        tried = [
+    def candidates(self, path: Path) -> list[Path]:
+        return [
             folder / name.format(stem=path.stem)
             for folder in (self.path / path.parent.name, self.path)
             for name in MASK_NAMES
         ]
-        for file in tried:
-            if file.is_file() and file.resolve() != path.resolve():
-                return file
-        raise UsageError(f"--truth {self.path}: has no mask for {path.parent.name}/{path.name} (looked for {tried[0]})")
+
+    def find(self, path: Path) -> Path | None:
+        return next(
+            (file for file in self.candidates(path) if file.is_file() and file.resolve() != path.resolve()), None
+        )
+
+    def file(self, path: Path) -> Path:
+        """Raises UsageError for a frame without a mask."""
+        found = self.find(path)
+        if found is None:
+            raise UsageError(
+                f"--truth {self.path}: has no mask for {path.parent.name}/{path.name} (looked for {self.candidates(path)[0]})"
+            )
+        return found
 
     def check(self, path: Path) -> None:
         """Is there a truth for this frame? Raises UsageError where not."""
         self.file(path)
+
+    def knows(self, path: Path) -> bool:
+        return self.find(path) is not None
 
     def of(self, path: Path, size_wh: tuple[int, int]) -> Truth:
         """Raises UsageError for a frame without a mask, and for a mask of another size or without a defect."""

@@ -45,9 +45,9 @@ def test_a_folder_of_frames_becomes_rows_and_pictures(edge_detect: Run, tiny_mod
     found = rows(tmp_path / "out")
     for name in ("a.png", "line1/grey.png", "line1/alpha.png"):
         assert found[name]["verdict"] == "anomaly"
-        assert [defect["box_xyxy"] for defect in found[name]["defects"]] == [[32, 16, 64, 48]]
+        assert [defect["box_xyxy"] for defect in found[name]["defects"]] == [list(tiny.BOX)]
     (defect,) = found["line1/large.jpg"]["defects"]
-    assert defect["box_xyxy"] == [320, 160, 640, 480] and found["line1/large.jpg"]["size_wh"] == [960, 640]
+    assert defect["box_xyxy"] == [10 * side for side in tiny.BOX] and found["line1/large.jpg"]["size_wh"] == [960, 640]
     assert 0 < defect["contribution"] <= 1 and defect["peak"] == pytest.approx(130, abs=1)
     good, error = found["line2/good.png"], found["text.jpg"]
     assert (good["verdict"], good["defects"], good["error"]) == ("good", [], None) and good["score"] < good["threshold"]
@@ -142,11 +142,10 @@ def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path
     tiny.write_frames(tmp_path / "frames", {"a.png": two})
     edge_detect("frames", "-m", tiny_model, "-o", "several")
     edge_detect("frames", "-m", tiny_model, "-o", "single", "--single-box")
-    assert [defect["box_xyxy"] for defect in rows(tmp_path / "several")["a.png"]["defects"]] == [
-        [32, 16, 64, 48],
-        [80, 48, 96, 64],
-    ]
-    assert [defect["box_xyxy"] for defect in rows(tmp_path / "single")["a.png"]["defects"]] == [[32, 16, 96, 64]]
+    first, second = (defect["box_xyxy"] for defect in rows(tmp_path / "several")["a.png"]["defects"])
+    assert first == list(tiny.BOX) and 80 <= second[0] < second[2] <= 96 and 48 <= second[1] < second[3] <= 64
+    (single,) = (defect["box_xyxy"] for defect in rows(tmp_path / "single")["a.png"]["defects"])
+    assert single == [*first[:2], *second[2:]]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def blob(*boxes: Rectangle) -> Array:
 
 def case(truth: tuple[Rectangle, ...], drawn: tuple[Rectangle, ...], hot: tuple[Rectangle, ...] = ()) -> Case:
     map_ = blob(*(hot or drawn))
-    return Case.of(bool(truth), (224, 224), truth, drawn, drawn, map_, map_, blob(*truth) > 0 if truth else None)
+    return Case.of(bool(truth), (224, 224), truth, drawn, drawn, map_, map_, map_, blob(*truth) > 0 if truth else None)
 
 
 GOOD = case((), ())
@@ -90,7 +90,7 @@ def test_random_heat_is_worth_what_chance_is() -> None:
     def noise(bad: bool) -> Case:
         mask = blob(TRUE) > 0 if bad else None
         coarse, fine = rng.random((2, *HW)).astype(np.float32)
-        return Case.of(bad, (224, 224), (TRUE,) * bad, (), (), coarse, fine, mask)
+        return Case.of(bad, (224, 224), (TRUE,) * bad, (), (), fine, coarse, fine, mask)
 
     figures = measure([noise(bad) for bad in (True, False) * 10])["pixels"]
     assert figures["fine_auroc"] == pytest.approx(figures["chance_auroc"], abs=0.02)

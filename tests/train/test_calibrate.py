@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime import cam
+from edge_runtime import boxes
 from edge_runtime.errors import UsageError
-from edge_runtime.results import Array, probability
-from train.calibrate import Terms, Validated, calibrate, decision_margin, fit_temperature, heat_scale
+from edge_runtime.results import Array, Box, probability
+from train.calibrate import SIZE, Terms, Validated, calibrate, decision_margin, fit_temperature
 
 INPUT_HW = (64, 96)
 EVEN = Terms()
@@ -29,7 +29,7 @@ def test_margins_far_from_zero_are_told_apart() -> None:
     rng = np.random.default_rng(0)
     margins, labels = margins_of([18, 19, 20] * 10, [30, 31, 32] * 10)
     maps = cams(rng, 60, 0)
-    fitted = calibrate(Validated(margins, maps, maps, labels), INPUT_HW, EVEN)
+    fitted = calibrate(Validated(margins, maps, maps, labels), INPUT_HW, EVEN, guided=True)
     assert (fitted.false_rejects, fitted.escapes) == (0, 0)
     assert probability(20, fitted.temperature) < fitted.threshold < probability(30, fitted.temperature)
 
@@ -86,20 +86,42 @@ def cams(rng: np.random.Generator, count: int, hot: float) -> np.typing.NDArray[
 @given(seed=st.integers(0, 1000), hot=st.floats(0, 50), budget=st.sampled_from([0.0, 0.02, 0.1]))
 def test_the_box_budget_is_kept_on_the_good_frames_it_was_fitted_on(seed: int, hot: float, budget: float) -> None:
     rng = np.random.default_rng(seed)
-    good, anomaly = cams(rng, 50, 0), cams(rng, 20, hot)
-    scale = heat_scale(good, anomaly, INPUT_HW, budget, min_box_area=64)
-    boxes = [[cam.defects(cam.upsample(one, INPUT_HW), scale) for one in maps] for maps in (good, anomaly)]
-    assert sum(map(len, boxes[0])) / 50 <= budget
-    assert scale.false_boxes == pytest.approx(sum(map(len, boxes[0])) / 50)
+    maps = np.concatenate([cams(rng, 50, 0), cams(rng, 20, hot)])
+    seen = Validated(np.array([-9] * 50 + [9] * 20, np.float32), maps, maps, np.array([0] * 50 + [1] * 20))
+    fitted = calibrate(seen, INPUT_HW, Terms(false_boxes=budget), guided=True)
+
+    def strong(row: int) -> int:
+        evidence = boxes.located(seen.maps(row), fitted)
+        return len(boxes.further(boxes.regions(evidence), fitted.boxes, evidence.shape, INPUT_HW))
+
+    counted = [strong(row) for row in range(50)]
+    assert sum(counted) / 50 <= budget
+    assert fitted.boxes.false_boxes == pytest.approx(sum(counted) / 50)
     if hot > 20:
-        assert sum(map(bool, boxes[1])) >= 15
+        assert sum(strong(row) > 0 for row in range(50, 70)) >= 15
+
+
+@pytest.mark.parametrize(("side", "larger"), [(4, False), (10, True)])
+def test_a_handful_of_marked_frames_fits_how_large_boxes_are_drawn(side: int, larger: bool) -> None:
+    """The same evidence, marked tightly or generously."""
+    fine = np.zeros((30, 24, 32), np.float32)
+    fine[20:, 9:15, 9:15] = 9
+    coarse = np.where(np.arange(30)[:, np.newaxis, np.newaxis] < 20, -1, 9) * np.ones((30, 6, 8), np.float32)
+    middle, half = 12 * 4, side * 2
+    marked = {row: [Box(middle - half, middle - half, middle + half, middle + half)] for row in range(20, 24)}
+    labels = np.array([0] * 20 + [1] * 10)
+    seen = Validated(coarse.mean((1, 2)), coarse.astype(np.float32), fine, labels, marked)
+    fitted = calibrate(seen, (96, 128), EVEN, guided=True)
+    assert fitted.boxes.marked == 4 and (fitted.boxes.size > SIZE) == larger
+    (found,) = boxes.locate(seen.maps(29), fitted, (96, 128))
+    assert found.box.iou(marked[20][0]) > 0.7
 
 
 def test_each_map_gets_its_own_scale_and_the_counts_are_told() -> None:
     rng = np.random.default_rng(0)
     labels = np.array([0] * 50 + [1] * 20)
     coarse = np.concatenate([cams(rng, 50, 0), cams(rng, 20, 30)])
-    fitted = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, EVEN)
+    fitted = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, EVEN, guided=True)
     assert (fitted.good, fitted.anomaly, fitted.false_rejects, fitted.escapes) == (50, 20, 0, 0)
-    assert fitted.fine.cold == pytest.approx(10 * fitted.coarse.cold, rel=1e-3)
-    assert fitted.fine.hot == pytest.approx(10 * fitted.coarse.hot, rel=1e-3)
+    assert fitted.coarse.hot < fitted.fine.hot  # ten times as hot, evened out over nine cells and more
+    assert fitted.boxes.size == SIZE and fitted.boxes.marked == 0

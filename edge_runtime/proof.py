@@ -1,0 +1,126 @@
+"""Proof on demand: would the frame pass without its boxes? Arrays and a function that judges them; no model, no files.
+
+The inside of a box is replaced by the frame's own surface, as it is found elsewhere in the frame or in one of its seven
+mirror images and quarter turns: a scratched rim is mended with the same rim from the other side. The best fits are all
+tried, and the one that speaks least for `anomaly` counts: the claim is "there is a sound surface with which the frame
+passes", and so one is enough. A control must show that it is the box that matters: an equal box at the hottest place
+outside all boxes, searched in the same way.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from edge_runtime.results import Array, Box, Image, Proof, Without
+
+TRIES = 4
+"""Surfaces tried per box: with one instead, a third fewer of the rejected bangles pass without their true boxes."""
+RING = 4
+"""Pixels around the box that must fit, and over which the surface is blended."""
+APART = 8
+"""Pixels by which two tried surfaces differ at least in where they come from."""
+
+Judge = Callable[[Image], Array]
+"""(n, h, w, 3) uint8 BGR at input size -> (n,) float32 margins in logits."""
+
+
+def prove(image: Image, boxes: Sequence[Box], evidence: Array, cell: int, limit: float, judge: Judge) -> Proof:
+    """image: (h, w, 3) uint8 BGR at input size, a reject; boxes: its own, in input pixels; evidence: (h, w), never negative.
+    cell: pixels per cell of the map that drew the boxes; it sees no sharper, so one cell around a box is replaced with it.
+    limit: the margin from which on a frame is an anomaly."""
+    holes = [_grown(box, cell, image) for box in boxes]
+
+    def without(box: Box) -> tuple[Without, Image]:
+        tried = np.stack(list(mended(image, box, holes)))
+        margins = judge(tried)
+        best = int(margins.argmin())
+        return Without(float(margins[best]), bool(margins[best] < limit)), tried[best]
+
+    each = [without(hole) for hole in holes]
+    together = image.copy()
+    for hole, (_, one) in zip(holes, each, strict=True):
+        rows, columns = _around(hole, image)
+        changed = (one[rows, columns] != image[rows, columns]).any(axis=2)
+        together[rows, columns][changed] = one[rows, columns][changed]
+    margin = float(judge(together[np.newaxis])[0])
+    place = elsewhere(holes[0], holes, evidence)
+    return Proof(
+        each=tuple(found for found, _ in each),
+        together=Without(margin, margin < limit),
+        control=None if place is None else without(place)[0],
+    )
+
+
+def mended(image: Image, hole: Box, holes: Sequence[Box]) -> Iterator[Image]:
+    """Copies of the frame with another surface in the hole, the best fit first; at least one. Nothing is taken from
+    any hole."""
+    rows, columns = _around(hole, image)
+    wanted = image[rows, columns].astype(np.float32)
+    inside = np.zeros(wanted.shape[:2], np.float32)
+    inside[hole.y0 - rows.start : hole.y1 - rows.start, hole.x0 - columns.start : hole.x1 - columns.start] = 1
+    blend = np.maximum(inside, cv2.blur(inside, (RING, RING)))[..., np.newaxis]
+    found = sorted(_fits(image, wanted, 1 - inside, [hole, *holes]), key=lambda fit: fit[0])[:TRIES]
+    for _, surface in found:
+        outside = (1 - inside)[..., np.newaxis]
+        light = ((wanted - surface) * outside).sum((0, 1)) / max(1.0, float(outside.sum()))
+        copy = image.copy()
+        copy[rows, columns] = np.clip(blend * (surface + light) + (1 - blend) * wanted + 0.5, 0, 255)
+        yield copy
+    if not found:  # a box too large for any other place to fit
+        mask = np.zeros(image.shape[:2], np.uint8)
+        mask[hole.y0 : hole.y1, hole.x0 : hole.x1] = 255
+        yield np.asarray(cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA), np.uint8)
+
+
+def _around(hole: Box, image: Image) -> tuple[slice, slice]:
+    """Rows and columns of a hole and its ring."""
+    whole = _grown(hole, RING, image)
+    return slice(whole.y0, whole.y1), slice(whole.x0, whole.x1)
+
+
+def _grown(box: Box, by: int, image: Image) -> Box:
+    height, width = image.shape[:2]
+    return Box(max(0, box.x0 - by), max(0, box.y0 - by), min(width, box.x1 + by), min(height, box.y1 + by))
+
+
+def _fits(image: Image, wanted: Array, ring: Array, taken: Sequence[Box]) -> Iterator[tuple[float, Array]]:
+    """(misfit, surface like `wanted`) of the best places in all eight orientations of the frame."""
+    height, width = wanted.shape[:2]
+    forbidden = np.zeros(image.shape[:2], np.uint8)
+    for box in taken:
+        forbidden[box.y0 : box.y1, box.x0 : box.x1] = 1
+    for turn in _orientations():
+        source, closed = turn(image).astype(np.float32), turn(forbidden)
+        if source.shape[0] < height or source.shape[1] < width:
+            continue
+        misfit = cv2.matchTemplate(source, wanted, cv2.TM_SQDIFF, mask=np.repeat(ring[..., np.newaxis], 3, axis=2))
+        sums = cv2.integral(closed)
+        touched = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+        misfit[touched > 0] = np.inf
+        for _ in range(TRIES):
+            y, x = np.unravel_index(int(misfit.argmin()), misfit.shape)
+            if not np.isfinite(misfit[y, x]):
+                break
+            yield float(misfit[y, x]), source[y : y + height, x : x + width]
+            misfit[max(0, y - APART) : y + APART + 1, max(0, x - APART) : x + APART + 1] = np.inf
+
+
+def _orientations() -> list[Callable[[Image], Image]]:
+    """The eight ways a square can lie on itself."""
+
+    def oriented(quarter_turns: int, mirrored: bool) -> Callable[[Image], Image]:
+        return lambda image: np.ascontiguousarray(np.rot90(image[:, ::-1] if mirrored else image, quarter_turns))
+
+    return [oriented(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+
+
+def elsewhere(hole: Box, holes: Sequence[Box], evidence: Array) -> Box | None:
+    """An equal box where there is most evidence outside all holes; None where there is no room."""
+    height, width = hole.y1 - hole.y0, hole.x1 - hole.x0
+    sums = cv2.integral(evidence.astype(np.float64))
+    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    for other in holes:
+        inside[max(0, other.y0 - height + 1) : other.y1, max(0, other.x0 - width + 1) : other.x1] = -1
+    y, x = (int(at) for at in np.unravel_index(int(inside.argmax()), inside.shape))
+    return Box(x, y, x + width, y + height) if inside[y, x] >= 0 else None
