@@ -95,8 +95,8 @@ def cut_out(image: Image, boxes: list[Box]) -> Image:
     return picture
 
 
-def draw_boxes(image: Image, defects: tuple[Defect, ...]) -> Image:
-    """A thin white line with a dark rim just outside each box, and its share of the evidence beside it."""
+def draw_boxes(image: Image, defects: tuple[Defect, ...], labels: bool = True) -> Image:
+    """A thin white line with a dark rim just outside each box, and with labels its share of the evidence beside it."""
     picture = image.copy()
     stroke = max(1, round(min(image.shape[:2]) / 400))
     for defect in defects:
@@ -104,7 +104,8 @@ def draw_boxes(image: Image, defects: tuple[Defect, ...]) -> Image:
         corners = (box.x0 - rim, box.y0 - rim), (box.x1 - 1 + rim, box.y1 - 1 + rim)
         cv2.rectangle(picture, *corners, BLACK, stroke * 3)
         cv2.rectangle(picture, *corners, WHITE, stroke)
-        label(picture, f"{defect.contribution:.0%}", box, stroke)
+        if labels:
+            label(picture, f"{defect.contribution:.0%}", box, stroke)
     return picture
 
 

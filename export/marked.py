@@ -23,7 +23,7 @@ def marked(
         path = root / labelled.path
         if labelled.label and known.knows(path):
             size_wh = frames.read(frames.FrameFile(path, labelled.path)).size_wh
-            found[row] = [_to_input(box, size_wh, input_hw) for box in known.of(path, size_wh).boxes]
+            found[row] = [to_input(box, size_wh, input_hw) for box in known.of(path, size_wh).boxes]
     if not found:
         raise UsageError(
             f"--truth {truth}: knows none of the {sum(one.label for one in held_out)} defective frames that were held out "
@@ -32,7 +32,7 @@ def marked(
     return found
 
 
-def _to_input(box: Rectangle, size_wh: tuple[int, int], input_hw: tuple[int, int]) -> Box:
+def to_input(box: Rectangle, size_wh: tuple[int, int], input_hw: tuple[int, int]) -> Box:
     x, y = input_hw[1] / size_wh[0], input_hw[0] / size_wh[1]
     x0, y0 = max(0, round(box[0] * x)), max(0, round(box[1] * y))
     return Box(x0, y0, max(x0 + 1, round(box[2] * x)), max(y0 + 1, round(box[3] * y)))
