@@ -14,7 +14,7 @@ from edge_runtime.proof import prove
 from edge_runtime.results import Array, Defect, Frame, Image, Inspection, Maps, Prediction, Proof, Verdict, probability
 
 RESIDUAL_TOLERANCE = 1e-3
-"""Logits per logit of margin (at least one): what float32 sums may differ by, far below what any eye could see."""
+"""Logits per logit of margin (at least one) for the CAM: what float32 sums may differ by; its layers are never quantised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +114,22 @@ class Inspector:
         exact = self.model.manifest.explanation == "exact"
         if not (math.isfinite(margin) and np.isfinite(coarse).all()):
             raise FrameError("gets no finite answer from the model; export the model again")
-        residual = self._residual(coarse, 0.0, margin) if exact else None
+        residual = self._residual(coarse, 0.0, margin, RESIDUAL_TOLERANCE) if exact else None
         score = probability(margin, self._temperature)
         fine = prediction.fine
         if fine is not None:
-            self._residual(fine.cam, fine.bias, margin)
+            self._residual(fine.cam, fine.bias, margin, self.model.manifest.fine_tolerance)
         maps = Maps(coarse, None if fine is None else fine.cam)
         if score < self._threshold:
             return Judgement(Verdict.GOOD, score, margin, residual, maps, ())
         found = boxes.locate(maps, self.model.manifest.calibration, self.model.input_hw, self.single_box)
         return Judgement(Verdict.ANOMALY, score, margin, residual, maps, found)
 
-    def _residual(self, map_: Array, bias: float, margin: float) -> float:
-        """How far a map is from adding up to the margin, in logits. Raises FrameError beyond the tolerance."""
+    def _residual(self, map_: Array, bias: float, margin: float, tolerance: float) -> float:
+        """How far a map is from adding up to the margin, in logits. tolerance: per logit of margin, at least one. Raises
+        FrameError beyond it."""
         rest = cam.residual(map_, self.model.head, margin - bias)
-        if not rest <= RESIDUAL_TOLERANCE * max(1.0, abs(margin)):  # so that NaN is refused, too
+        if not rest <= tolerance * max(1.0, abs(margin)):  # so that NaN is refused, too
             raise FrameError(
                 f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
             )

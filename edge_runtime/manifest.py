@@ -100,6 +100,24 @@ class Parity(_Frozen):
     versions: dict[str, str]
 
 
+class Quantisation(_Frozen):
+    """What INT8 costs against the same network in float, on the validation frames; each with its own levels.
+
+    scheme: how it was made. frames: that ranges were measured on. auroc_drop: of the image AUROC. missed: defects that
+    float catches and this does not. flips: share of the verdicts that differ. cam_correlation, box_iou: medians, the latter
+    over frames both reject. speedup: of a frame that passes, on the PC that exported it.
+    """
+
+    scheme: str
+    frames: Count
+    auroc_drop: Finite
+    missed: Count
+    flips: Finite
+    cam_correlation: Finite
+    box_iou: Finite
+    speedup: Finite
+
+
 class Golden(_Frozen):
     """A frame with what the file must answer for it. png: base64, at input size; boxes are half-open xyxy."""
 
@@ -111,7 +129,11 @@ class Golden(_Frozen):
 
 
 class Manifest(_Frozen):
-    """input_hw: (height, width) of the network's input. width: share of VGG19's filters per layer."""
+    """input_hw: (height, width) of the network's input. width: share of VGG19's filters per layer. fine_tolerance: how far
+    the fine map may be from adding up to the margin, in logits per logit of margin (at least one): rounding in float, and in
+    INT8 what lies between the integers. golden_tolerance: how far other processors' answers may be from the golden ones,
+    relative above one logit.
+    """
 
     schema_version: Literal[1]
     product: str
@@ -123,6 +145,10 @@ class Manifest(_Frozen):
     wiring: Literal["exact", "full"]
     explanation: Literal["exact", "approximate"]
     fine_layer: Annotated[str, Field(pattern=r"^block[1-5]_conv[1-4]$")]
+    precision: Literal["fp32", "int8"]
+    quantisation: Quantisation | None
+    fine_tolerance: Annotated[float, Field(gt=0, le=0.2)]
+    golden_tolerance: Annotated[float, Field(gt=0, le=0.2)]
     calibration: Calibration
     training: Training
     parity: Parity
@@ -138,6 +164,8 @@ class Manifest(_Frozen):
     def _honest(self) -> "Manifest":
         if (self.wiring == "exact") != (self.explanation == "exact"):
             raise ValueError("only the exact wiring has an exact explanation")
+        if (self.precision == "int8") != (self.quantisation is not None):
+            raise ValueError("an int8 file says what that costs, and only an int8 file does")
         return self
 
 

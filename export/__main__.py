@@ -2,14 +2,13 @@
 
 import importlib.metadata
 import json
-import math
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import onnx
 import typer
 
 from edge_runtime.errors import FrameError, OutputError, UsageError, require, run_command
@@ -25,22 +24,15 @@ from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
 from export.marked import marked
+from export.options import FineLayer, Precision, share
 from train import report
 from train import run as runs
-from train.calibrate import Terms, Validated, calibrate
+from train.calibrate import Terms
 from train.data import LabelledFrame, Samples, Split
 
-BATCHES = (1, 8)
 POOR_AUROC = 0.9
-
-
-class FineLayer(StrEnum):
-    """Layers fine enough to point, deep enough to know; docs/architecture.md."""
-
-    BLOCK4_CONV4 = "block4_conv4"
-    BLOCK4_CONV2 = "block4_conv2"
-    BLOCK3_CONV4 = "block3_conv4"
-    BLOCK2_CONV2 = "block2_conv2"
+CALIBRATION = 128
+"""Frames, at most, that INT8 ranges are measured on."""
 
 
 def main(
@@ -59,6 +51,22 @@ def main(
             help="truth.json or a folder of masks for some of the held-out defective frames: fits how large boxes are drawn."
         ),
     ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="int8 is smaller and, with VNNI, faster; it must pass the gate. auto: int8 if it does, else fp32."
+        ),
+    ] = Precision.FP32,
+    calibration_dir: Annotated[
+        Path | None,
+        typer.Option("--calibration", help="Frames that INT8 ranges are measured on. Default: of the training frames."),
+    ] = None,
+    gate_limits: Annotated[
+        str, typer.Option("--gate", help="What INT8 may cost, NAME=NUMBER,...; a wrong name lists all.")
+    ] = "",
+    reduce_range: Annotated[
+        bool, typer.Option("--reduce-range", help="7-bit weights, for processors without VNNI, whose sums saturate.")
+    ] = False,
     fine_layer: Annotated[
         FineLayer, typer.Option(help="Layer of the fine map that draws the boxes.")
     ] = FineLayer.BLOCK3_CONV4,
@@ -99,68 +107,71 @@ def main(
     labels = [frame.label for frame in split.validation]
     known = {} if truth is None else marked(split.validation, data or Path(split.root), truth, settings.input_hw)
 
-    from export import convert, golden, parity  # TensorFlow takes seconds to import
+    from export import convert, gate, golden, page, parity  # TensorFlow takes seconds to import
+    from export.candidate import BATCHES, Questions, ask
+    from export.precision import Choice, choose
 
+    limits = gate.adjusted(gate_limits)
+    asked = Questions(images, labels, known, terms)
     print(f"comparing the exported graph with the trained model on {len(labels)} frames ...", file=sys.stderr)
     trained_model = convert.load(model, settings)
-    graph = convert.to_onnx(convert.fold(trained_model, settings), fine_layer.value)
-    draft = draft_manifest(run, fine_layer.value)
-    runtime = Model.from_bytes(convert.with_manifest(graph, draft))
-    file = {batch: parity.ask_file(runtime, images, batch) for batch in BATCHES}
-    answers = file[BATCHES[0]]
-    seen = Validated(answers.margins, answers.cams, parity.fine_maps(runtime, images, answers), np.array(labels), known)
-    calibration = calibrate(seen, settings.input_hw, terms, guided=settings.wiring == "exact")
+    plain_model = convert.fold(trained_model, settings)
+    forward, draft = convert.forward(plain_model), draft_manifest(run, fine_layer.value)
+
+    def complete(graph: onnx.ModelProto) -> onnx.ModelProto:
+        return convert.explained(graph, plain_model, fine_layer.value)
+
+    float_graph = onnx.ModelProto()
+    float_graph.CopyFrom(forward)
+    plain = ask(complete(float_graph), draft, asked)
     trained = parity.ask_keras(trained_model, images, max(BATCHES))
     versions = {
         name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
     }
-    agreed = parity.compare(trained, file, seen.fine, calibration, settings.input_hw, versions)
-    shown = golden.choose(answers.margins.tolist(), labels)
-    manifest = draft.model_copy(
+    agreed = parity.compare(trained, plain, settings.input_hw, versions)
+    choice = Choice(plain, draft, ())
+    if precision is not Precision.FP32:
+        ranges = calibration_frames(split, data, calibration_dir, settings.input_hw)
+        choice = choose(plain, draft, forward, complete, ranges, asked, precision, limits, reduce_range)
+    chosen, calibration = choice.candidate, choice.candidate.calibration
+    manifest = choice.described.model_copy(
         update={
             "calibration": calibration,
             "parity": agreed,
             "golden": tuple(
-                golden.record(images[row], labels[row], answers.logits[row], seen.maps(row), calibration)
-                for row in shown
+                golden.record(images[row], labels[row], chosen.answers.logits[row], chosen.seen.maps(row), calibration)
+                for row in golden.choose(chosen.answers.margins.tolist(), labels)
             ),
         }
     )
-    data_out = convert.with_manifest(graph, manifest)
-    Model.from_bytes(data_out)
+    data_out = convert.with_manifest(chosen.graph, manifest)
+    written = Model.from_bytes(data_out)
     write_bytes(out, data_out)
-    for doubt in doubts(run, calibration, terms):
+    promises = doubts(run, calibration, terms)
+    for doubt in promises:
         print(f"note: {doubt}", file=sys.stderr)
-    told = report.Told(run, history, seen, calibration, Samples(split.validation, images), fine=True)
-    page: Path | None = None
+    told = report.Told(run, history, chosen.seen, calibration, Samples(split.validation, images), fine=True)
+    pages: list[str] = []
     try:
-        page = report.write(model.parent, told)
+        pages.append(str(report.write(model.parent, told)))
+        pages.append(
+            str(page.write(model.parent, out, written.sha256, manifest, precision, choice.attempts, limits, promises))
+        )
     except OutputError as err:
-        print(f"note: the report could not be renewed: {err}", file=sys.stderr)
+        print(f"note: a report could not be written: {err}", file=sys.stderr)
     print(
         json.dumps(
             {
                 "model": str(out),
-                "report": page and str(page),
+                "precision": manifest.precision,
+                "reports": pages,
                 "bytes": len(data_out),
                 "calibration": calibration.model_dump(),
                 "parity": agreed.model_dump(exclude={"versions"}),
+                "quantisation": manifest.quantisation and manifest.quantisation.model_dump(),
             }
         )
     )
-
-
-def share(option: str, text: str) -> float | None:
-    """`0.5%` or `0.005` -> 0.005; None for no text. Raises UsageError."""
-    if not text:
-        return None
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise UsageError(f"{option} {text}: expected a share such as 0.5% or 0.005")
-    return value
 
 
 def doubts(run: runs.Run, calibration: Calibration, terms: Terms) -> list[str]:
@@ -185,6 +196,26 @@ def doubts(run: runs.Run, calibration: Calibration, terms: Terms) -> list[str]:
         )
     )
     return found
+
+
+def calibration_frames(split: Split, moved_to: Path | None, folder: Path | None, input_hw: tuple[int, int]) -> Image:
+    """(n, h, w, 3) uint8 BGR: a folder's, or training frames, evenly picked. Raises UsageError where the folder holds
+    validation frames: the gate judges on these."""
+    if folder is None:
+        picked = [
+            split.train[int(at)] for at in np.linspace(0, len(split.train) - 1, min(CALIBRATION, len(split.train)))
+        ]
+        return np.stack([_load(moved_to or Path(split.root), frame, input_hw) for frame in picked])
+    held_out = {frame.sha256: frame.path for frame in split.validation}
+    files = frames.find([str(folder)]).files
+    read = [frames.read(file) for file in files[:: max(1, len(files) // CALIBRATION)][:CALIBRATION]]
+    for frame in read:
+        if frame.sha256 in held_out:
+            raise UsageError(
+                f"--calibration {folder}: {frame.source} is the validation frame {held_out[frame.sha256]}; "
+                "the gate must judge on frames that the quantiser has not seen"
+            )
+    return np.stack([prepare(frame.image, input_hw) for frame in read])
 
 
 def load_frames(split: Split, moved_to: Path | None, input_hw: tuple[int, int]) -> Image:
@@ -221,6 +252,10 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
         wiring=settings.wiring,
         explanation="exact" if settings.wiring == "exact" else "approximate",
         fine_layer=fine_layer,
+        precision="fp32",
+        quantisation=None,
+        fine_tolerance=1e-3,
+        golden_tolerance=1e-2,
         calibration=Calibration(
             temperature=1,
             threshold=0.5,

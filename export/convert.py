@@ -65,6 +65,11 @@ def _folded(convolution: keras.layers.Layer, norm: keras.layers.BatchNormalizati
 
 def to_onnx(plain: keras.Model, fine_layer: str) -> onnx.ModelProto:
     """A folded model -> the graph: uint8 BGR frames in; logits, block5_conv3, the fine map and the dense weights out."""
+    return explained(forward(plain), plain, fine_layer)
+
+
+def forward(plain: keras.Model) -> onnx.ModelProto:
+    """A folded model -> what every frame needs: uint8 BGR frames in; logits and block5_conv3 out."""
     both = keras.Model(plain.input, {"logits": plain.output, vgg.TAP: vgg.tap(plain)})
     signature = [tf.TensorSpec((None, *plain.input_shape[1:]), tf.uint8, name="image")]
 
@@ -82,6 +87,12 @@ def to_onnx(plain: keras.Model, fine_layer: str) -> onnx.ModelProto:
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     _restore_shapes(proto, plain)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def explained(proto: onnx.ModelProto, plain: keras.Model, fine_layer: str) -> onnx.ModelProto:
+    """The forward graph, in float or quantised, with the fine map and the dense weights as outputs; in place."""
     head = head_weights(plain)
     fine.add_fine_map(proto, Head.fold(**head), plain.input_shape[1:3], fine_layer)
     for name, weights in head.items():

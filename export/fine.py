@@ -11,7 +11,9 @@ the way back but no second forward pass. (onnxruntime's `only_execute_path_to_fe
 1.32 by its own profile.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,6 +23,7 @@ from edge_runtime.cam import Head
 from train.vgg import BLOCKS
 
 Node = onnx.NodeProto
+LAYERS = [f"block{block}_conv{index}" for block, (count, _) in enumerate(BLOCKS, 1) for index in range(1, count + 1)]
 
 
 class _Backward:
@@ -30,8 +33,9 @@ class _Backward:
         self.nodes: list[Node] = []
         self.constants: list[TensorProto] = []
         self.biases: list[str] = []
+        self._dequantised: dict[str, str] = {}
 
-    def node(self, operator: str, *inputs: str, output: str = "", **attributes: int | str | Sequence[int]) -> str:
+    def node(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         name = output or f"fine/{operator}_{len(self.nodes)}"
         node = helper.make_node(operator, inputs, [name], name=name)
         node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
@@ -43,14 +47,26 @@ class _Backward:
         self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 
+    def dequantised(self, tensor: str, producers: dict[str, Node]) -> str:
+        """The tensor itself, or in a quantised graph its value made anew here: what the fast path holds between two of its
+        kernels are integers, and asking for anything else would slow down every frame."""
+        source = producers.get(tensor)
+        if source is None or source.op_type != "DequantizeLinear":
+            return tensor
+        if tensor not in self._dequantised:
+            attributes = {one.name: helper.get_attribute_value(one) for one in source.attribute}
+            self._dequantised[tensor] = self.node("DequantizeLinear", *source.input, **attributes)
+        return self._dequantised[tensor]
+
     def relu(self, gradient: str, after: str) -> str:
         """after: the ReLU's output; it is never negative, so its sign is the mask."""
         return self.node("Mul", self.node("Sign", after), gradient)
 
-    def convolution(self, gradient: str, kernel: str, bias: str) -> str:
-        places = self.node("ReduceSum", gradient, self.constant([2, 3], np.int64), keepdims=0)
-        column = self.node("Unsqueeze", bias, self.constant([1], np.int64))
-        self.biases.append(self.node("MatMul", places, column))
+    def convolution(self, gradient: str, kernel: str, bias: str = "") -> str:
+        if bias:
+            places = self.node("ReduceSum", gradient, self.constant([2, 3], np.int64), keepdims=0)
+            column = self.node("Unsqueeze", bias, self.constant([1], np.int64))
+            self.biases.append(self.node("MatMul", places, column))
         return self.node("ConvTranspose", gradient, kernel, pads=[1, 1, 1, 1])
 
     def max_pool(self, gradient: str, before: str, after: str, odd_hw: tuple[int, int]) -> str:
@@ -119,55 +135,65 @@ def _way_back(
     """The nodes that make `fine_cam` and `fine_bias` from the network's own tensors, and the size of the map."""
     producers = {output: node for node in graph.node for output in node.output}
     (pooling,) = [node for node in graph.node if node.op_type == "GlobalAveragePool"]
-    channels = {weight.name: weight.dims[0] for weight in graph.initializer if weight.dims}
     back = _Backward()
     gradient = back.constant(head.direction[np.newaxis, :, np.newaxis, np.newaxis])
-    activations = pooling.input[0]
-    for node in _down(producers, activations, layer):
-        if node.op_type == "Relu":
-            gradient = back.relu(gradient, node.output[0])
-        elif node.op_type == "Conv":
-            bias = node.input[2] if len(node.input) > 2 else back.constant(np.zeros(channels[node.input[1]]))
-            gradient = back.convolution(gradient, node.input[1], bias)
+    below = len([step for step in _chain(producers, pooling.input[0]) if step.operator == "Conv"])
+    activations = ""
+    for step in _chain(producers, pooling.input[0]):
+        after = back.dequantised(step.after, producers)
+        if step.operator == "Relu":
+            if LAYERS[below - 1] == layer:
+                activations = after
+                break
+            gradient = back.relu(gradient, after)
+        elif step.operator == "Conv":
+            gradient = back.convolution(gradient, *(back.dequantised(name, producers) for name in step.node.input[1:]))
+            below -= 1
         else:
-            height, width = _size(producers, node.input[0], input_hw)
-            gradient = back.max_pool(gradient, node.input[0], node.output[0], (height % 2, width % 2))
-        activations = node.input[0]
-    height, width = _size(producers, activations, input_hw)
+            before = step.node.input[0]
+            height, width = _size(producers, before, input_hw)
+            gradient = back.max_pool(gradient, back.dequantised(before, producers), after, (height % 2, width % 2))
+    height, width = _size(producers, step.after, input_hw)
     rows, columns = _size(producers, pooling.input[0], input_hw)
     product = back.node("ReduceSum", back.node("Mul", gradient, activations), back.constant([1], np.int64), keepdims=0)
     back.node("Mul", product, back.constant(height * width / (rows * columns)), output="fine_cam")
+    if not back.biases:  # a network without a single bias; its sum is 0, in the shape of the batch
+        sums = back.node("ReduceSum", product, back.constant([1, 2], np.int64), keepdims=0)
+        column = back.node("Unsqueeze", sums, back.constant([1], np.int64))
+        back.biases.append(back.node("Mul", column, back.constant(0)))
     back.node("Mul", back.node("Sum", *back.biases), back.constant(1 / (rows * columns)), output="fine_bias")
     return back, (height, width)
 
 
-def _down(producers: dict[str, Node], top: str, layer: str) -> Iterator[Node]:
-    """The nodes from what the pooling reads down to, but without, the layer's own ReLU."""
-    below = len(list(_convolutions(producers, top)))
-    keep = [f"block{block}_conv{index}" for block, (count, _) in enumerate(BLOCKS, 1) for index in range(1, count + 1)]
-    for node in _chain(producers, top):
-        if node.op_type == "Relu" and keep[below - 1] == layer:
-            return
-        yield node
-        below -= node.op_type == "Conv"
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One function of the network: Conv, Relu or MaxPool. after: its output, as what follows reads it."""
+
+    operator: str
+    node: Node
+    after: str
 
 
-def _chain(producers: dict[str, Node], tensor: str) -> Iterator[Node]:
-    """The one line of ReLUs, convolutions and max poolings that ends in a tensor, from its end to the input.
+def _chain(producers: dict[str, Node], tensor: str) -> Iterator[_Step]:
+    """The one line of convolutions, ReLUs and max poolings that ends in a tensor, from its end to the input.
 
-    Where block5_conv3 is both an output (NHWC) and read on, a pair of transpositions stands that cancel out.
+    Where block5_conv3 is both an output (NHWC) and read on, a pair of transpositions stands that cancel out. In a
+    quantised graph the rounding after a convolution cuts off what is negative, and is its ReLU.
     """
-    while tensor in producers and producers[tensor].op_type in ("Relu", "Conv", "MaxPool", "Transpose"):
-        if producers[tensor].op_type != "Transpose":
-            yield producers[tensor]
-        tensor = producers[tensor].input[0]
-
-
-def _convolutions(producers: dict[str, Node], tensor: str) -> Iterator[Node]:
-    return (node for node in _chain(producers, tensor) if node.op_type == "Conv")
+    after = tensor
+    while tensor in producers:
+        node = producers[tensor]
+        source = producers.get(node.input[0])
+        rounded = node.op_type == "QuantizeLinear" and source is not None and source.op_type == "Conv"
+        tensor = node.input[0]
+        if rounded or node.op_type in ("Conv", "Relu", "MaxPool"):
+            yield _Step("Relu" if rounded else node.op_type, node, after)
+            after = tensor
+        elif node.op_type not in ("QuantizeLinear", "DequantizeLinear", "Transpose"):
+            return
 
 
 def _size(producers: dict[str, Node], tensor: str, input_hw: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of a tensor: the input's, halved by every pooling before it."""
-    pools = sum(node.op_type == "MaxPool" for node in _chain(producers, tensor))
+    pools = sum(step.operator == "MaxPool" for step in _chain(producers, tensor))
     return input_hw[0] >> pools, input_hw[1] >> pools

@@ -36,6 +36,10 @@ def manifest(**changes: object) -> Manifest:
         wiring="exact",
         explanation="exact",
         fine_layer="block3_conv4",
+        precision="fp32",
+        quantisation=None,
+        fine_tolerance=1e-3,
+        golden_tolerance=1e-2,
         calibration=Calibration(
             temperature=1.0,
             threshold=0.5,

@@ -1,0 +1,54 @@
+"""A file that might ship: the graph, its answers to the validation frames, and the levels fitted on these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from edge_runtime.manifest import Calibration, Manifest
+from edge_runtime.model import Model
+from edge_runtime.results import Box, Image
+from export import convert, parity
+from train.calibrate import Terms, Validated, calibrate
+
+BATCHES = (1, 8)
+FLOAT_TOLERANCE, INT8_TOLERANCE = 1e-3, 1e-2
+"""Logits per logit of margin that a fine map may be off; for INT8 twice the farthest seen, where that is more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What every candidate is asked. images: (n, h, w, 3) uint8 BGR at input size, the validation frames; labels: 0 good,
+    1 anomaly. marked: true boxes by row."""
+
+    images: Image
+    labels: Sequence[int]
+    marked: dict[int, list[Box]]
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """file: answers by batch size. fine_residual: the farthest a fine map was from its margin, per logit of margin."""
+
+    graph: onnx.ModelProto
+    runtime: Model
+    file: dict[int, parity.Answers]
+    seen: Validated
+    calibration: Calibration
+    fine_residual: float
+
+    @property
+    def answers(self) -> parity.Answers:
+        return self.file[BATCHES[0]]
+
+
+def ask(graph: onnx.ModelProto, draft: Manifest, asked: Questions) -> Candidate:
+    runtime = Model.from_bytes(convert.with_manifest(graph, draft))
+    file = {batch: parity.ask_file(runtime, asked.images, batch) for batch in BATCHES}
+    answers = file[BATCHES[0]]
+    fine, residual = parity.fine_maps(runtime, asked.images, answers)
+    seen = Validated(answers.margins, answers.cams, fine, np.array(asked.labels), asked.marked)
+    calibration = calibrate(seen, draft.input_hw, asked.terms, guided=draft.wiring == "exact")
+    return Candidate(graph, runtime, file, seen, calibration, residual)

@@ -1,0 +1,63 @@
+"""export-report.html: one page that says which precision ships, and why."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import jinja2
+
+from edge_runtime.durable import write_bytes
+from edge_runtime.manifest import Manifest
+from export import parity
+from export.gate import Limits
+from export.options import Precision
+from export.precision import Attempt
+
+NAME = "export-report.html"
+
+
+def write(
+    folder: Path,
+    model: Path,
+    sha256: str,
+    manifest: Manifest,
+    wanted: Precision,
+    attempts: tuple[Attempt, ...],
+    limits: Limits,
+    promises: list[str],
+) -> Path:
+    """Raises OutputError where the page can't be written."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
+    text = environment.get_template("report.html.j2").render(
+        product=manifest.product,
+        model=model,
+        sha256=sha256,
+        versions=", ".join(f"{name} {version}" for name, version in manifest.parity.versions.items()),
+        precision=manifest.precision.upper(),
+        why=why(manifest, wanted, attempts),
+        parity=manifest.parity,
+        tolerance=parity.LOGITS_TOLERANCE,
+        box_iou=parity.BOX_IOU,
+        attempts=[asdict(attempt) | {"found": attempt.found.model_dump()} for attempt in attempts],
+        limits=limits.items(),
+        promises=promises,
+    )
+    write_bytes(folder / NAME, text.encode())
+    return folder / NAME
+
+
+def why(manifest: Manifest, wanted: Precision, attempts: tuple[Attempt, ...]) -> str:
+    """One sentence for people."""
+    if manifest.quantisation is not None:
+        found = manifest.quantisation
+        return (
+            f"INT8 ({found.scheme}) is {found.speedup:.1f} times as fast here, misses {found.missed} defects that float catches, "
+            f"and differs in {100 * found.flips:.2g} % of the verdicts."
+        )
+    if not attempts:
+        return (
+            "INT8 was not asked for; --precision auto ships it where it is as good." if wanted is Precision.FP32 else ""
+        )
+    closest = min(attempts, key=lambda attempt: len(attempt.breaches))
+    return (
+        f"INT8 was refused in {len(attempts)} ways; the closest, {closest.found.scheme}: {'; '.join(closest.breaches)}."
+    )

@@ -1,0 +1,88 @@
+"""fp32, int8, or int8 if it is as good: which of the candidates ships, and why."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import onnx
+
+from edge_runtime.errors import EdgeDetectError
+from edge_runtime.manifest import Manifest, Quantisation
+from edge_runtime.results import Image
+from export import gate
+from export.candidate import INT8_TOLERANCE, Candidate, Questions, ask
+from export.options import Precision
+from export.quantise import Scheme, most_sensitive, quantise
+
+RESCUED = (2, 4)
+"""Convolutions kept in float, the most sensitive first, where the usual ways of choosing ranges don't do."""
+INT8_GOLDEN_TOLERANCE = 0.05
+"""Logits: processors round integers alike, but a rounding may fall on the other side where a float sum decides it."""
+
+Complete = Callable[[onnx.ModelProto], onnx.ModelProto]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to quantise, and what stood against it; nothing where it may ship."""
+
+    found: Quantisation
+    breaches: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """candidate: what ships; described: the draft of its manifest. attempts: every way to quantise that was tried."""
+
+    candidate: Candidate
+    described: Manifest
+    attempts: tuple[Attempt, ...]
+
+
+def choose(
+    plain: Candidate,
+    draft: Manifest,
+    forward: onnx.ModelProto,
+    complete: Complete,
+    calibration: Image,
+    asked: Questions,
+    wanted: Precision,
+    limits: gate.Limits,
+    reduce_range: bool,
+) -> Choice:
+    """plain: the float candidate; forward: its graph without the fine map, which `complete` adds. calibration: frames that
+    ranges are measured on. Raises EdgeDetectError where INT8 was demanded and nothing passes the gate."""
+    attempts: list[Attempt] = []
+    for scheme in _schemes(forward, calibration, reduce_range):
+        print(f"INT8, {scheme}: quantising and asking it all validation frames ...", file=sys.stderr)
+        graph = complete(quantise(forward, calibration, scheme))
+        small = ask(graph, draft, asked)
+        found = gate.compare(plain, small, str(scheme), len(calibration), asked.images)
+        breaches = limits.breaches(found)
+        attempts.append(Attempt(found, tuple(breaches), graph.ByteSize()))
+        if not breaches:
+            described = draft.model_copy(
+                update={
+                    "precision": "int8",
+                    "quantisation": found,
+                    "fine_tolerance": max(INT8_TOLERANCE, 2 * small.fine_residual),
+                    "golden_tolerance": INT8_GOLDEN_TOLERANCE,
+                }
+            )
+            return Choice(small, described, tuple(attempts))
+        print(f"INT8, {scheme}: refused: {'; '.join(breaches)}", file=sys.stderr)
+    if wanted is Precision.INT8:
+        raise EdgeDetectError(
+            "no way to quantise passes the gate; nothing was written. --precision auto would ship fp32"
+        )
+    return Choice(plain, draft, tuple(attempts))
+
+
+def _schemes(forward: onnx.ModelProto, calibration: Image, reduce_range: bool) -> Iterator[Scheme]:
+    """The plainest first; sensitivity is only measured where ranges alone don't help."""
+    for method in ("minmax", "entropy", "percentile"):
+        yield Scheme(method, reduce_range=reduce_range)
+    ranked = most_sensitive(forward, calibration, Scheme("entropy", reduce_range=reduce_range))
+    for count in RESCUED:
+        yield Scheme("entropy", tuple(ranked[:count]), reduce_range)

@@ -1,0 +1,109 @@
+"""The forward graph in INT8: weights S8 per channel, activations U8, the head in float.
+
+QDQ: every convolution and pooling stands between QuantizeLinear and DequantizeLinear, which onnxruntime turns into
+integer kernels. The rounding behind a convolution cuts off what is negative and so is its ReLU.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.qdq_loss_debug import (
+    collect_activations,
+    compute_activation_error,
+    create_activation_matching,
+    modify_model_output_intermediate_tensors,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from edge_runtime.results import Image
+
+QUANTISED = ("Conv", "Relu", "MaxPool")
+METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """method: how ranges of activations are chosen, of METHODS. floating: convolutions kept in float. reduce_range: 7-bit
+    weights, for processors whose 8-bit sums saturate (AVX2 and AVX-512 without VNNI)."""
+
+    method: str = "minmax"
+    floating: tuple[str, ...] = ()
+    reduce_range: bool = False
+
+    def __str__(self) -> str:
+        kept = f", {len(self.floating)} of its convolutions in float" if self.floating else ""
+        return f"{self.method}{kept}{', reduced range' if self.reduce_range else ''}"
+
+
+class _Frames(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, images: Image) -> None:
+        self._left: Iterator[Image] = iter(images)
+
+    def get_next(self) -> dict[str, Image] | None:
+        image = next(self._left, None)
+        return None if image is None else {"image": image[np.newaxis]}
+
+
+def quantise(forward: onnx.ModelProto, images: Image, scheme: Scheme) -> onnx.ModelProto:
+    """forward: convert.forward(), left as it is. images: (n, h, w, 3) uint8 BGR, what ranges are measured on."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, prepared, done = (Path(folder) / f"{name}.onnx" for name in ("plain", "prepared", "done"))
+        onnx.save(forward, plain)
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            done,
+            _Frames(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED),
+            per_channel=True,
+            reduce_range=scheme.reduce_range,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=list(_with_relus(onnx.load(prepared), scheme.floating)),
+            calibrate_method=METHODS[scheme.method],
+        )
+        proto = onnx.load(done)
+    for opset in [opset for opset in proto.opset_import if opset.domain]:
+        proto.opset_import.remove(opset)  # the quantiser declares a dozen it has no use for
+    proto.ir_version = forward.ir_version
+    return proto
+
+
+def _with_relus(proto: onnx.ModelProto, names: Sequence[str]) -> Iterator[str]:
+    """Nodes by these names, and the ReLUs that follow them."""
+    outputs = {output for node in proto.graph.node if node.name in names for output in node.output}
+    for node in proto.graph.node:
+        if node.name in names or (node.op_type == "Relu" and node.input[0] in outputs):
+            yield node.name
+
+
+def most_sensitive(forward: onnx.ModelProto, images: Image, scheme: Scheme) -> list[str]:
+    """Convolutions, the one first whose output suffers most from being quantised (signal to noise, by onnxruntime's own
+    debugging)."""
+    sample = images[:: max(1, len(images) // 8)]
+    with tempfile.TemporaryDirectory() as folder:
+        plain, small, plain_all, small_all = (
+            Path(folder) / f"{name}.onnx" for name in ("plain", "small", "plain_all", "small_all")
+        )
+        onnx.save(forward, plain)
+        onnx.save(quantise(forward, images, scheme), small)
+        modify_model_output_intermediate_tensors(plain, plain_all)
+        modify_model_output_intermediate_tensors(small, small_all)
+        matched = create_activation_matching(
+            collect_activations(str(small_all), _Frames(sample)), collect_activations(str(plain_all), _Frames(sample))
+        )
+        signal_to_noise = {name: found["xmodel_err"] for name, found in compute_activation_error(matched).items()}
+    outputs = {node.output[0]: node.name for node in forward.graph.node if node.op_type == "Conv"}
+    relus = {node.output[0]: outputs[node.input[0]] for node in forward.graph.node if node.op_type == "Relu"}
+    known = {relus.get(name, outputs.get(name, "")): value for name, value in signal_to_noise.items()}
+    return sorted((name for name in known if name), key=lambda name: known[name])
