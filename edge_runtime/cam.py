@@ -49,6 +49,12 @@ def residual(cam: Array, head: Head, margin: float) -> float:
     return abs(float(cam.mean(dtype=np.float64)) + head.offset - margin)
 
 
+def evidence(cam: Array, margin: float) -> float:
+    """What a residual is measured by, in logits: the margin, or where more lies for and against it on the map, that; 1 at
+    least. Sums are as exact as what is summed."""
+    return max(1.0, abs(margin), float(np.abs(cam).mean(dtype=np.float64)))
+
+
 def smooth(fine: Array) -> Array:
     """Even out a fine map over its neighbouring cells (Gaussian, sigma one cell). The sum stays, so it still adds up."""
     return np.asarray(cv2.GaussianBlur(fine, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT), np.float32)

@@ -14,7 +14,7 @@ from edge_runtime.proof import prove
 from edge_runtime.results import Array, Defect, Frame, Image, Inspection, Maps, Prediction, Proof, Verdict, probability
 
 RESIDUAL_TOLERANCE = 1e-3
-"""Logits per logit of margin (at least one) for the CAM: what float32 sums may differ by; its layers are never quantised."""
+"""Logits per logit of evidence for the CAM: what float32 sums may differ by; its layers are never quantised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,10 @@ class Inspector:
         return Judgement(Verdict.ANOMALY, score, margin, residual, maps, found)
 
     def _residual(self, map_: Array, bias: float, margin: float, tolerance: float) -> float:
-        """How far a map is from adding up to the margin, in logits. tolerance: per logit of margin, at least one. Raises
+        """How far a map is from adding up to the margin, in logits. tolerance: per logit of evidence. Raises
         FrameError beyond it."""
         rest = cam.residual(map_, self.model.head, margin - bias)
-        if not rest <= tolerance * max(1.0, abs(margin)):  # so that NaN is refused, too
+        if not rest <= tolerance * cam.evidence(map_, margin):  # so that NaN is refused, too
             raise FrameError(
                 f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
             )

@@ -13,8 +13,6 @@ from export import convert, parity
 from train.calibrate import Terms, Validated, calibrate
 
 BATCHES = (1, 8)
-FLOAT_TOLERANCE, INT8_TOLERANCE = 1e-3, 1e-2
-"""Logits per logit of margin that a fine map may be off; for INT8 twice the farthest seen, where that is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """file: answers by batch size. fine_residual: the farthest a fine map was from its margin, per logit of margin."""
+    """file: answers by batch size. fine_residual: the farthest a fine map was from its margin, per logit of evidence."""
 
     graph: onnx.ModelProto
     runtime: Model

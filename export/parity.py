@@ -57,12 +57,12 @@ def ask_file(model: Model, images: Image, batch: int) -> Answers:
 
 def fine_maps(model: Model, images: Image, answers: Answers) -> tuple[Array, float]:
     """The fine maps of all images (n, h, w), and the farthest that one is from adding up to its margin, in logits per logit
-    of margin (at least one)."""
+    of evidence."""
     found = [model.predict(image[np.newaxis], -math.inf)[0].fine for image in images]
     maps, farthest = [], 0.0
     for fine, margin in zip(found, answers.margins.tolist(), strict=True):
         assert fine is not None
-        rest = cam.residual(fine.cam, model.head, margin - fine.bias) / max(1.0, abs(margin))
+        rest = cam.residual(fine.cam, model.head, margin - fine.bias) / cam.evidence(fine.cam, margin)
         farthest = max(farthest, rest if math.isfinite(rest) else math.inf)
         maps.append(fine.cam)
     return np.stack(maps), farthest

@@ -10,12 +10,14 @@ from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Manifest, Quantisation
 from edge_runtime.results import Image
 from export import gate
-from export.candidate import INT8_TOLERANCE, Candidate, Questions, ask
+from export.candidate import Candidate, Questions, ask
 from export.options import Precision
 from export.quantise import Scheme, most_sensitive, quantise
 
 RESCUED = (2, 4)
 """Convolutions kept in float, the most sensitive first, where the usual ways of choosing ranges don't do."""
+INT8_TOLERANCE = 1e-2
+"""Logits per logit of evidence that a fine map may be off; three times the farthest seen, where that is more."""
 INT8_GOLDEN_TOLERANCE = 0.05
 """Logits: processors round integers alike, but a rounding may fall on the other side where a float sum decides it."""
 
@@ -66,7 +68,7 @@ def choose(
                 update={
                     "precision": "int8",
                     "quantisation": found,
-                    "fine_tolerance": max(INT8_TOLERANCE, 2 * small.fine_residual),
+                    "fine_tolerance": max(INT8_TOLERANCE, 3 * small.fine_residual),
                     "golden_tolerance": INT8_GOLDEN_TOLERANCE,
                 }
             )

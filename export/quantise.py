@@ -4,6 +4,8 @@ QDQ: every convolution and pooling stands between QuantizeLinear and DequantizeL
 integer kernels. The rounding behind a convolution cuts off what is negative and so is its ReLU.
 """
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -55,7 +57,7 @@ class _Frames(CalibrationDataReader):  # type: ignore[misc]
 
 def quantise(forward: onnx.ModelProto, images: Image, scheme: Scheme) -> onnx.ModelProto:
     """forward: convert.forward(), left as it is. images: (n, h, w, 3) uint8 BGR, what ranges are measured on."""
-    with tempfile.TemporaryDirectory() as folder:
+    with _quietly(), tempfile.TemporaryDirectory() as folder:
         plain, prepared, done = (Path(folder) / f"{name}.onnx" for name in ("plain", "prepared", "done"))
         onnx.save(forward, plain)
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
@@ -79,6 +81,11 @@ def quantise(forward: onnx.ModelProto, images: Image, scheme: Scheme) -> onnx.Mo
     return proto
 
 
+def _quietly() -> contextlib.redirect_stdout[io.StringIO]:
+    """The quantiser chats on stdout, which is for what scripts read."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
 def _with_relus(proto: onnx.ModelProto, names: Sequence[str]) -> Iterator[str]:
     """Nodes by these names, and the ReLUs that follow them."""
     outputs = {output for node in proto.graph.node if node.name in names for output in node.output}
@@ -91,7 +98,7 @@ def most_sensitive(forward: onnx.ModelProto, images: Image, scheme: Scheme) -> l
     """Convolutions, the one first whose output suffers most from being quantised (signal to noise, by onnxruntime's own
     debugging)."""
     sample = images[:: max(1, len(images) // 8)]
-    with tempfile.TemporaryDirectory() as folder:
+    with _quietly(), tempfile.TemporaryDirectory() as folder:
         plain, small, plain_all, small_all = (
             Path(folder) / f"{name}.onnx" for name in ("plain", "small", "plain_all", "small_all")
         )

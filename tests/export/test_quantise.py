@@ -1,0 +1,152 @@
+"""INT8: the maps of a quantised graph, and the gate in front of it."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from edge_runtime import cam
+from edge_runtime.errors import UsageError
+from edge_runtime.manifest import Quantisation
+from edge_runtime.model import Model
+from export.convert import explained, fold, forward, with_manifest
+from export.gate import Limits, adjusted
+from export.quantise import Scheme, most_sensitive, quantise
+from tests import tiny
+from tests.conftest import Run
+from tests.export.runs import described
+from tests.export.test_export import bangles, runs, trained
+from tests.train.test_vgg import randomised
+from train import vgg
+
+__all__ = ["bangles", "runs"]  # fixtures
+HW = (64, 96)
+ANYTHING = "auroc_drop=1,missed=99,flips=1,cam_correlation=-1,box_iou=0,fine_residual=1,speedup=0"
+
+
+def frames(count: int, seed: int = 0) -> np.typing.NDArray[np.uint8]:
+    """Smooth blobs: noise would let a random network's margins cancel out."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 4, 6, 3), np.uint8)
+    return np.kron(coarse, np.ones((1, 16, 16, 1), np.uint8))
+
+
+@pytest.mark.parametrize("wiring", ["exact", "full"])
+@pytest.mark.parametrize("layer", ["block3_conv4", "block4_conv2"])
+def test_the_maps_of_a_quantised_graph_add_up(wiring: vgg.Wiring, layer: str) -> None:
+    plain = fold(randomised(wiring, True, hw=HW), described(HW, 0.05, wiring))
+    manifest = tiny.manifest(
+        input_hw=HW, wiring=wiring, explanation="exact" if wiring == "exact" else "approximate", fine_layer=layer
+    )
+    graph = quantise(forward(plain), frames(16), Scheme())
+    small = Model.from_bytes(with_manifest(explained(graph, plain, layer), manifest))
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in graph.graph.node}
+    assert not any(node.op_type == "Relu" for node in graph.graph.node)
+    for prediction in small.predict(frames(4, seed=1), -math.inf):
+        margin = float(prediction.logits[1] - prediction.logits[0])
+        assert prediction.fine is not None
+        if wiring == "exact":
+            coarse = cam.class_activation_map(prediction.activations, small.head)
+            assert cam.residual(coarse, small.head, margin) < 1e-4 * max(1, abs(margin))
+        size = cam.evidence(prediction.fine.cam, margin)
+        assert cam.residual(prediction.fine.cam, small.head, margin - prediction.fine.bias) < 0.05 * size
+
+
+def test_convolutions_can_be_kept_in_float_and_the_most_sensitive_are_found() -> None:
+    plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
+    graph = forward(plain)
+    untouched = graph.SerializeToString()
+    ranked = most_sensitive(graph, frames(8), Scheme())
+    convolutions = {node.name for node in graph.graph.node if node.op_type == "Conv"}
+    assert set(ranked) <= convolutions and len(ranked) >= len(convolutions) - 2
+    mixed = quantise(graph, frames(8), Scheme(floating=tuple(ranked[:2])))
+    assert graph.SerializeToString() == untouched
+    small = Model.from_bytes(with_manifest(explained(mixed, plain, "block3_conv4"), tiny.manifest(input_hw=HW)))
+    floating = [
+        tensor
+        for tensor in mixed.graph.initializer
+        if len(tensor.dims) == 4 and tensor.data_type == onnx.TensorProto.FLOAT
+    ]
+    assert len(floating) == 2
+    (prediction,) = small.predict(frames(1, seed=1), -math.inf)
+    assert prediction.fine is not None and np.isfinite(prediction.fine.cam).all()
+
+
+FINE = Quantisation(
+    scheme="minmax",
+    frames=9,
+    auroc_drop=0.0,
+    missed=0,
+    flips=0.0,
+    cam_correlation=1.0,
+    box_iou=1.0,
+    fine_residual=0.01,
+    speedup=2.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, []),
+        ({"auroc_drop": -0.1}, []),
+        ({"auroc_drop": 0.0031}, ["auroc drop 0.0031 (at most 0.003)"]),
+        ({"missed": 1}, ["missed 1 (at most 0)"]),
+        ({"flips": 0.006}, ["flips 0.006 (at most 0.005)"]),
+        ({"cam_correlation": 0.97}, ["cam correlation 0.97 (at least 0.98)"]),
+        ({"cam_correlation": math.nan}, ["cam correlation nan (at least 0.98)"]),
+        ({"box_iou": 0.79}, ["box iou 0.79 (at least 0.8)"]),
+        ({"fine_residual": 0.06}, ["fine residual 0.06 (at most 0.05)"]),
+        ({"speedup": 0.9}, ["speedup 0.9 (at least 1)"]),
+    ],
+)
+def test_each_limit_of_the_gate_holds_by_itself(change: dict[str, float], says: list[str]) -> None:
+    assert Limits().breaches(FINE.model_copy(update=change)) == says
+
+
+def test_limits_are_the_users() -> None:
+    assert adjusted("flips=0.01,speedup=1.5") == Limits(flips=0.01, speedup=1.5)
+    for wrong in ("flip=1", "flips", "flips=much"):
+        with pytest.raises(UsageError, match=r"expected NAME=NUMBER, of auroc_drop=0\.003, missed=0"):
+            adjusted(wrong)
+
+
+@pytest.mark.xdist_group("export")
+def test_int8_ships_only_through_the_gate(
+    bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
+) -> None:
+    run, part = trained("slim", bangles, runs, module), tmp_path / "part.onnx"
+    done = module("export", run, "-o", part, "--precision", "int8", "--gate", "speedup=1000")
+    assert done.returncode == 2 and not part.exists()
+    assert "no way to quantise passes the gate; nothing was written" in done.stderr and "Traceback" not in done.stderr
+
+    done = module("export", run, "-o", part, "--precision", "auto", "--gate", "speedup=1000")
+    assert done.returncode == 0 and json.loads(done.stdout)["precision"] == "fp32"
+    page = (run / "export-report.html").read_text()
+    assert "FP32 ships." in page and "speedup" in page and page.count("breach") >= 5
+    in_float = part.stat().st_size
+
+    done = module("export", run, "-o", part, "--precision", "int8", "--gate", ANYTHING)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    manifest = Model.load(part).manifest
+    assert manifest.precision == told["precision"] == "int8" and part.stat().st_size < in_float
+    assert manifest.quantisation is not None and manifest.quantisation.frames > 0
+    assert "INT8 ships." in (run / "export-report.html").read_text()
+    assert edge_detect("check", part).returncode == 0
+    assert "int8 (minmax" in edge_detect("info", part).stdout
+    done = edge_detect(bangles, "-m", part, "-o", "out", "--exit-zero")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.xdist_group("export")
+def test_ranges_are_not_measured_on_the_frames_the_gate_judges(
+    bangles: Path, runs: Path, module: Run, tmp_path: Path
+) -> None:
+    run = trained("slim", bangles, runs, module)
+    done = module("export", run, "-o", tmp_path / "part.onnx", "--precision", "int8", "--calibration", bangles / "good")
+    assert done.returncode == 2 and "is the validation frame good/" in done.stderr, done.stderr
+    assert not (tmp_path / "part.onnx").exists()
