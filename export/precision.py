@@ -12,7 +12,7 @@ from edge_runtime.results import Image
 from export import gate
 from export.candidate import Candidate, Questions, ask
 from export.options import Precision
-from export.quantise import Scheme, most_sensitive, quantise
+from export.quantise import METHODS, Scheme, most_sensitive, quantise
 
 RESCUED = (2, 4)
 """Convolutions kept in float, the most sensitive first, where the usual ways of choosing ranges don't do."""
@@ -83,8 +83,8 @@ def choose(
 
 def _schemes(forward: onnx.ModelProto, calibration: Image, reduce_range: bool) -> Iterator[Scheme]:
     """The plainest first; sensitivity is only measured where ranges alone don't help."""
-    for method in ("minmax", "entropy", "percentile"):
+    for method in METHODS:
         yield Scheme(method, reduce_range=reduce_range)
-    ranked = most_sensitive(forward, calibration, Scheme("entropy", reduce_range=reduce_range))
+    ranked = most_sensitive(forward, calibration, Scheme(reduce_range=reduce_range))
     for count in RESCUED:
-        yield Scheme("entropy", tuple(ranked[:count]), reduce_range)
+        yield Scheme(floating=tuple(ranked[:count]), reduce_range=reduce_range)
