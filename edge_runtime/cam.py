@@ -41,7 +41,8 @@ def class_activation_map(activations: Array, head: Head) -> Array:
     activations: (h, w, C) float32, the layer that feeds the global average pooling.
     Returns (h, w) float32 in logits; its mean plus `head.offset` is the margin.
     """
-    return np.asarray(activations @ head.direction, np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is for the inspector to refuse
+        return np.asarray(activations @ head.direction, np.float32)
 
 
 def residual(cam: Array, head: Head, margin: float) -> float:

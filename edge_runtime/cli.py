@@ -73,6 +73,13 @@ app = typer.Typer(
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by python -m export.")]
 Threads = Annotated[int, typer.Option(min=0, max=256, help="Threads for the network; 0 takes every core.")]
 
+Provider = Annotated[
+    str, typer.Option(help="What runs the network: cpu, or openvino with the onnxruntime that has it.", metavar="NAME")
+]
+RequiredSha256 = Annotated[
+    str, typer.Option("--require-sha256", metavar="HEX", help="Refuse any other model file than this one.")
+]
+
 
 def _print_version(asked: bool) -> None:
     if asked:
@@ -117,6 +124,12 @@ def inspect(
     prove: Annotated[
         bool, typer.Option("--prove", help="Judge every reject again without its boxes: would it pass then? Slow.")
     ] = False,
+    check_first: Annotated[
+        bool,
+        typer.Option("--check/--no-check", help="Replay the file's golden frames first, as edge-detect check does."),
+    ] = True,
+    require_sha256: RequiredSha256 = "",
+    provider: Provider = "cpu",
     threads: Threads = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the new result rows instead of a line per new frame.")
@@ -129,6 +142,7 @@ def inspect(
     """
     from edge_runtime import frames as frame_files
     from edge_runtime import overlay
+    from edge_runtime.golden import replay
     from edge_runtime.inspector import Inspector
     from edge_runtime.ledger import Ledger
     from edge_runtime.model import Model
@@ -139,7 +153,11 @@ def inspect(
     if unknown:
         raise UsageError(f"--save {','.join(unknown)}: no such picture; there are {', '.join(overlay.PICTURES)}")
     found = frame_files.find(frames)
-    inspector = Inspector(Model.load(model, threads), threshold, single_box, prove, explain is Explain.ALL)
+    loaded = Model.load(model, threads, provider, require_sha256)
+    if check_first:
+        for _ in replay(loaded):
+            pass
+    inspector = Inspector(loaded, threshold, single_box, prove, explain is Explain.ALL)
     pictures = Pictures(kinds, for_all=save_for is SaveFor.ALL)
     with Ledger(out, {**inspector.identity, "folder of frames": frame_files.printable(str(found.base))}) as ledger:
         outcomes = run(found.files, inspector, ledger, pictures)
@@ -228,7 +246,7 @@ def info(
     model: ModelFile, as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False
 ) -> None:
     """Show what a model file says about itself."""
-    from edge_runtime.model import Model
+    from edge_runtime.model import Model, available_providers
 
     loaded = Model.load(model)
     manifest = loaded.manifest
@@ -254,6 +272,7 @@ def info(
         "validation": f"AUROC {training.validation_auroc:.4f}",
         "parity": f"{parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
         "golden frames": str(len(manifest.golden)),
+        "providers": f"{', '.join(available_providers())} (of the onnxruntime installed here)",
     }.items():
         print(f"{name:14} {value}")
 
@@ -323,12 +342,14 @@ def evaluate(
 
 
 @app.command()
-def check(model: ModelFile, threads: Threads = 0) -> None:
+def check(
+    model: ModelFile, require_sha256: RequiredSha256 = "", provider: Provider = "cpu", threads: Threads = 0
+) -> None:
     """Replay the golden frames inside a model file on this PC; exit 2 where its answers have drifted."""
     from edge_runtime.golden import replay
     from edge_runtime.model import Model
 
-    loaded = Model.load(model, threads)
+    loaded = Model.load(model, threads, provider, require_sha256)
     for line in replay(loaded):
         print(line)
 

@@ -11,13 +11,15 @@ import onnxruntime as ort
 
 from edge_runtime import onnx_file
 from edge_runtime.cam import Head
-from edge_runtime.errors import ModelError, first_line
+from edge_runtime.errors import FrameError, ModelError, UsageError, first_line
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
 from edge_runtime.results import Array, Fine, Image, Prediction
 
 HEAD_OUTPUTS = ("dense_weights", "dense_bias", "output_weights", "output_bias")
 PER_FRAME_OUTPUTS = ("logits", "block5_conv3", "fine_cam", "fine_bias")
 MAX_BYTES = 1024**3
+MAX_MANIFEST = 64 * 1024**2
+PROVIDERS = {"cpu": "CPUExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,11 @@ class Model:
     session: ort.InferenceSession
 
     @classmethod
-    def load(cls, path: Path, threads: int = 0) -> "Model":
-        """Read, check and start a model file. threads: 0 takes every core this process may use.
+    def load(cls, path: Path, threads: int = 0, provider: str = "cpu", sha256: str = "") -> "Model":
+        """Read, check and start a model file. threads: 0 takes every core this process may use. provider: of PROVIDERS.
+        sha256: hex, what the file must have; empty for any.
 
-        The bytes that are hashed are the bytes that are run. Raises ModelError.
+        The bytes that are hashed are the bytes that are run. Raises ModelError, UsageError for a provider that is not there.
         """
         try:
             size = path.stat().st_size
@@ -43,19 +46,24 @@ class Model:
         except OSError as err:
             raise ModelError(f"{path}: can't be read: {err.strerror}") from None
         try:
-            return cls.from_bytes(data, threads)
+            found = hashlib.sha256(data).hexdigest()
+            if sha256 and sha256.lower() != found:
+                raise ModelError(f"has the sha256 {found}; {sha256.lower()} is required")
+            return cls.from_bytes(data, threads, provider)
         except ModelError as err:
             raise ModelError(f"{path}: {err}") from None
 
     @classmethod
-    def from_bytes(cls, data: bytes, threads: int = 0) -> "Model":
+    def from_bytes(cls, data: bytes, threads: int = 0, provider: str = "cpu") -> "Model":
+        chosen = execution_provider(provider)
+        sealed = onnx_file.sealed(data)
         onnx_file.check(data)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, and told once
         try:
-            session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(data, options, providers=[chosen])
         except Exception as err:  # onnxruntime raises a dozen unrelated classes for a bad file
             raise ModelError(f"is no ONNX model that can be run ({first_line(err)})") from None
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
@@ -63,7 +71,11 @@ class Model:
             raise ModelError(
                 "is an ONNX model, but was not exported by edge-detect: it has no manifest. Make one with python -m export"
             )
+        if len(text) > MAX_MANIFEST:
+            raise ModelError(f"its manifest has {len(text):,} characters; {MAX_MANIFEST:,} are the most")
         manifest = parse(text)
+        if not sealed:
+            raise ModelError("has no seal at its end: it was cut off, or changed after its export; export it again")
         _check_interface(session, manifest)
         return cls(manifest, hashlib.sha256(data).hexdigest(), _read_head(session, manifest), session)
 
@@ -75,9 +87,13 @@ class Model:
         """images: (N, h, w, 3) uint8 BGR at input size. One Prediction per image, in order.
 
         explain_from: margin in logits; where one of the batch reaches it, all of the batch come with a fine map.
+        Raises FrameError.
         """
         feed = {"image": images, "explain_from": np.array([explain_from], np.float32)}
-        logits, activations, maps, biases = self.session.run(PER_FRAME_OUTPUTS, feed)
+        try:
+            logits, activations, maps, biases = self.session.run(PER_FRAME_OUTPUTS, feed)
+        except Exception as err:  # onnxruntime raises a dozen unrelated classes, also where memory runs out
+            raise FrameError(f"makes the network fail ({first_line(err)})") from None
         fine: list[Fine | None] = [
             Fine(np.asarray(map_), float(bias[0])) for map_, bias in zip(maps, biases, strict=True)
         ]
@@ -85,6 +101,22 @@ class Model:
             Prediction(np.asarray(one), np.asarray(cells), below)
             for one, cells, below in zip(logits, activations, fine or [None] * len(images), strict=True)
         ]
+
+
+def available_providers() -> list[str]:
+    """Those of PROVIDERS that the installed onnxruntime has."""
+    there = ort.get_available_providers()
+    return [name for name, provider in PROVIDERS.items() if provider in there]
+
+
+def execution_provider(name: str) -> str:
+    """Raises UsageError for one that the installed onnxruntime lacks."""
+    if name not in available_providers():
+        raise UsageError(
+            f"--provider {name}: not in the installed onnxruntime {ort.__version__}, which has "
+            f"{', '.join(available_providers())}; docs/install.md says how to get others"
+        )
+    return PROVIDERS[name]
 
 
 def available_cores() -> int:
@@ -122,7 +154,10 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
 
 def _read_head(session: ort.InferenceSession, manifest: Manifest) -> Head:
     blank = np.zeros((1, *manifest.input_hw, 3), np.uint8)
-    weights: list[Array] = [np.asarray(value) for value in session.run(HEAD_OUTPUTS, {"image": blank})]
+    try:
+        weights: list[Array] = [np.asarray(value) for value in session.run(HEAD_OUTPUTS, {"image": blank})]
+    except Exception as err:  # as in predict
+        raise ModelError(f"can't be run ({first_line(err)})") from None
     if not all(np.isfinite(value).all() for value in weights):
         raise ModelError("its dense weights are not all finite numbers; export it again")
     return Head.fold(*weights)

@@ -13,6 +13,7 @@ from edge_runtime.cam import Head
 from edge_runtime.errors import UsageError, first_line
 from edge_runtime.manifest import METADATA_KEY, Manifest
 from edge_runtime.model import HEAD_OUTPUTS
+from edge_runtime.onnx_file import seal
 from export import fine
 from train import vgg
 from train.run import Settings
@@ -116,4 +117,4 @@ def _restore_shapes(proto: onnx.ModelProto, plain: keras.Model) -> None:
 def with_manifest(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
     del proto.metadata_props[:]
     proto.metadata_props.add(key=METADATA_KEY, value=manifest.model_dump_json())
-    return bytes(proto.SerializeToString())
+    return seal(proto.SerializeToString())

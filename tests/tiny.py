@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.manifest import METADATA_KEY, BoxRule, Calibration, Golden, HeatScale, Manifest, Parity, Training
+from edge_runtime.onnx_file import seal
 
 INPUT_HW = (64, 96)
 CHANNELS = 3
@@ -149,8 +150,10 @@ def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
         helper.make_node("ReduceMax", ["margins"], ["margin"], keepdims=1),
         helper.make_node("Reshape", ["margin", "minus_one"], ["margin_flat"]),
         helper.make_node("GreaterOrEqual", ["margin_flat", "explain_from"], ["reached"]),
-        helper.make_node("Shape", ["logits"], ["shape"], start=0, end=1),
-        helper.make_node("Expand", ["reached", "shape"], ["wanted"]),
+        helper.make_node("Flatten", ["margins"], ["column"], axis=1),
+        helper.make_node("Equal", ["column", "column"], ["always"]),
+        helper.make_node("Squeeze", ["always", "one"], ["everyone"]),
+        helper.make_node("And", ["everyone", "reached"], ["wanted"]),
         helper.make_node("Compress", ["fine_all", "wanted"], ["fine_cam"], axis=0),
         helper.make_node("Compress", ["bias_all", "wanted"], ["fine_bias"], axis=0),
     ]
@@ -178,7 +181,7 @@ def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(proto)
     proto.metadata_props.add(key=METADATA_KEY, value=(described or manifest()).model_dump_json())
-    return bytes(proto.SerializeToString())
+    return seal(proto.SerializeToString())
 
 
 def write_frames(folder: Path, frames: dict[str, npt.NDArray[np.uint8]]) -> None:

@@ -1,0 +1,271 @@
+"""Files that are no model, or no model of ours: each is refused in one clear line, and nothing but the file is read."""
+
+import base64
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnx.external_data_helper
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_runtime.errors import FrameError, ModelError
+from edge_runtime.golden import replay
+from edge_runtime.model import MAX_BYTES, Model
+from edge_runtime.onnx_file import seal
+from tests import tiny
+
+Change = Callable[[onnx.ModelProto], None]
+
+
+def described(**changes: object) -> Change:
+    def change(proto: onnx.ModelProto) -> None:
+        proto.metadata_props[0].value = tiny.manifest(**changes).model_dump_json()
+
+    return change
+
+
+def replaced(old: str, new: str) -> Change:
+    def change(proto: onnx.ModelProto) -> None:
+        assert old in proto.metadata_props[0].value
+        proto.metadata_props[0].value = proto.metadata_props[0].value.replace(old, new)
+
+    return change
+
+
+def weights(name: str, value: object) -> Change:
+    def change(proto: onnx.ModelProto) -> None:
+        found = next(one for one in proto.graph.initializer if one.name == name)
+        found.CopyFrom(numpy_helper.from_array(np.array(value, np.float32), name))
+
+    return change
+
+
+def external(location: str) -> Change:
+    def change(proto: onnx.ModelProto) -> None:
+        kernel = next(one for one in proto.graph.initializer if one.name == "kernel")
+        onnx.external_data_helper.set_external_data(kernel, location)
+        kernel.ClearField("raw_data")
+
+    return change
+
+
+def added(*nodes: onnx.NodeProto) -> Change:
+    return lambda proto: proto.graph.node.extend(nodes)
+
+
+def without_output(proto: onnx.ModelProto) -> None:
+    del proto.graph.output[1]
+
+
+def renamed_output(proto: onnx.ModelProto) -> None:
+    proto.graph.output[1].name = "block5_conv4"
+    next(node for node in proto.graph.node if "block5_conv3" in node.output).output[0] = "block5_conv4"
+
+
+def extra_input(proto: onnx.ModelProto) -> None:
+    proto.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+
+
+def float_input(proto: onnx.ModelProto) -> None:
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def external_constant(proto: onnx.ModelProto) -> None:
+    tensor = numpy_helper.from_array(np.ones(1, np.float32), "value")
+    proto.graph.node.append(helper.make_node("Constant", [], ["value"], value=tensor))
+    onnx.external_data_helper.set_external_data(proto.graph.node[-1].attribute[0].t, "/etc/passwd")
+
+
+def endless(proto: onnx.ModelProto) -> None:
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, [])],
+    )
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(True), "true"))
+    proto.graph.node.append(helper.make_node("Loop", ["", "true"], [], body=body))
+
+
+def enormous_weights(proto: onnx.ModelProto) -> None:
+    proto.graph.initializer.append(TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[200_000, 200_000]))
+    proto.graph.node.append(helper.make_node("Add", ["dense_weights.", "huge"], ["dense_weights_and_more"]))
+    next(node for node in proto.graph.node if node.output[0] == "dense_weights").input[0] = "dense_weights_and_more"
+
+
+def enormous_result(proto: onnx.ModelProto) -> None:
+    """A grown copy of the picture, 160 GB of it, on the way to what is read at every start."""
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 3000, 3000], np.float32), "grow"))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([0, 1, 2, 3], np.int64), "all"))
+    proto.graph.node.append(helper.make_node("Resize", ["planes", "", "grow"], ["grown"], mode="nearest"))
+    proto.graph.node.append(helper.make_node("ReduceMax", ["grown"], ["most"], keepdims=0))
+    proto.graph.node.append(helper.make_node("Add", ["dense_weights.", "most"], ["dense_weights_and_most"]))
+    next(node for node in proto.graph.node if node.output[0] == "dense_weights").input[0] = "dense_weights_and_most"
+
+
+def own_function(proto: onnx.ModelProto) -> None:
+    proto.functions.append(helper.make_function("", "Mine", ["x"], ["y"], [], proto.opset_import))
+
+
+def golden_bomb(proto: onnx.ModelProto) -> None:
+    """A few kilobytes of PNG that claim 900 megapixels."""
+    _, small = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))
+    data = bytearray(small.tobytes())
+    data[16:24] = (30_000).to_bytes(4) * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    golden = tiny.golden().model_copy(update={"png": base64.b64encode(bytes(data)).decode()})
+    described(golden=(golden,))(proto)
+
+
+def no_manifest(proto: onnx.ModelProto) -> None:
+    del proto.metadata_props[:]
+
+
+CHANGES: dict[str, tuple[Change, str]] = {
+    "no manifest": (no_manifest, "not exported by edge-detect"),
+    "manifest of a newer schema": (replaced('"schema_version":1', '"schema_version":2'), "schema version 2"),
+    "manifest out of range": (replaced('"threshold":0.5', '"threshold":1.5'), "calibration.threshold"),
+    "manifest that is no JSON": (lambda proto: setattr(proto.metadata_props[0], "value", "hello"), "damaged"),
+    "manifest of 70 MB": (lambda proto: setattr(proto.metadata_props[0], "value", "x" * 70_000_000), "characters"),
+    "missing output": (without_output, "lacks the outputs block5_conv3"),
+    "renamed output": (renamed_output, "lacks the outputs block5_conv3"),
+    "extra input": (extra_input, "expected one `image`"),
+    "other input size": (described(input_hw=(64, 64)), "expected one `image`"),
+    "other input type": (float_input, "(expected one `image`|no ONNX model that can be run)"),
+    "other fine layer": (described(fine_layer="block2_conv2"), "its output `fine_cam` is"),
+    "contradiction": (described(explanation="approximate"), "only the exact wiring"),
+    "INT8 without its cost": (replaced('"precision":"fp32"', '"precision":"int8"'), "says what that costs"),
+    "weights beside the file": (external("weights.bin"), "reads weights from another file"),
+    "weights above the file": (external("../weights.bin"), "reads weights from another file"),
+    "weights at an absolute path": (external("/etc/passwd"), "reads weights from another file"),
+    "constant at an absolute path": (external_constant, "reads weights from another file"),
+    "foreign operator": (
+        added(helper.make_node("Add", ["float", "float"], ["unused"], domain="com.microsoft")),
+        "domain 'com.microsoft'",
+    ),
+    "foreign opset": (
+        lambda proto: proto.opset_import.append(helper.make_opsetid("com.microsoft", 1)),
+        "domain 'com.microsoft'",
+    ),
+    "operators of its own": (own_function, "operators of its own"),
+    "endless loop": (endless, "operator 'Loop', which no model of ours has"),
+    "random numbers": (
+        added(helper.make_node("RandomNormal", [], ["noise"], shape=[4])),
+        "operator 'RandomNormal', which no model of ours has",
+    ),
+    "NaN in the head": (weights("dense_weights.", [[np.nan], [0], [0]]), "finite"),
+    "infinity in the head": (weights("dense_bias.", [np.inf]), "finite"),
+    "NaN in the body": (weights("bias", [np.nan, 0, 0]), "golden frame .*no finite answer"),
+    "infinity in the body": (weights("bias", [np.inf, 0, 0]), "golden frame .*no finite answer"),
+    "160 GB of weights, as it says": (enormous_weights, "no ONNX model that can be run"),
+    "160 GB of results": (enormous_result, "can't be run"),
+    "golden frame of 900 megapixels": (golden_bomb, "a golden frame is damaged"),
+    "golden frame with another answer": (
+        described(golden=(tiny.golden().model_copy(update={"logits": (0.0, 3.0)}),)),
+        "other answers than the export",
+    ),
+    "golden frame with another box": (
+        described(golden=(tiny.golden().model_copy(update={"boxes_xyxy": ((0, 0, 9, 9),)}),)),
+        "other answers than the export",
+    ),
+}
+
+
+def changed(change: Change) -> bytes:
+    proto = onnx.load_from_string(tiny.model())
+    del proto.metadata_props[1:]  # its seal
+    change(proto)
+    return seal(proto.SerializeToString())
+
+
+def refused(path: Path) -> str:
+    """What `edge-detect check` says, in a process that may have 4 GB."""
+    command = [str(Path(sys.executable).with_name("edge-detect")), "check", str(path)]
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({4 << 30}, {4 << 30}))"
+    launch = [sys.executable, "-c", f"{limited}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *command]
+    started = time.monotonic()
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and len(done.stderr) < 1000, done.stderr
+    assert time.monotonic() - started < 30
+    return done.stderr
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_breaks_the_contract_is_refused_with_what_is_wrong(name: str, tmp_path: Path) -> None:
+    change, says = CHANGES[name]
+    path = tmp_path / "part.onnx"
+    path.write_bytes(changed(change))
+    said = refused(path)
+    assert re.search(says, said), said
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "is no ONNX model"),
+        (b"hello, world\n" * 99, "is no ONNX model"),
+        (random.Random(0).randbytes(9_999), "is no ONNX model"),
+        (tiny.model()[:-300], "(is no ONNX model|has no seal)"),
+        (tiny.model() + b"\0", "(is no ONNX model|has no seal|is damaged)"),
+    ],
+    ids=["empty", "text", "random", "cut off", "longer"],
+)
+def test_what_is_no_model_is_refused(data: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "part.onnx"
+    path.write_bytes(data)
+    said = refused(path)
+    assert re.search(says, said), said
+
+
+def test_what_is_no_file_of_bearable_size_is_refused(tmp_path: Path) -> None:
+    large = tmp_path / "large.onnx"
+    with open(large, "wb") as file:
+        os.truncate(file.fileno(), MAX_BYTES + 1)
+    assert "a model has at most" in refused(large)
+    assert "can't be read" in refused(tmp_path)
+    assert "can't be read: No such file" in refused(tmp_path / "none.onnx")
+
+
+def test_a_byte_flipped_anywhere_is_found() -> None:
+    whole, rng = tiny.model(), random.Random(0)
+    for _ in range(2000):
+        at, bit = rng.randrange(len(whole)), 1 << rng.randrange(8)
+        flipped = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
+        with pytest.raises(ModelError):
+            Model.from_bytes(flipped)
+
+
+def test_a_file_that_is_cut_off_anywhere_is_refused() -> None:
+    whole = tiny.model()
+    for keep in range(0, len(whole) - 1, max(1, len(whole) // 97)):
+        with pytest.raises(ModelError):
+            Model.from_bytes(whole[:keep])
+
+
+def test_the_seal_is_all_that_is_missing() -> None:
+    """The files above are refused for what is wrong with them, not for lack of a seal."""
+    proto = onnx.load_from_string(tiny.model())
+    del proto.metadata_props[1:]
+    assert list(replay(Model.from_bytes(seal(proto.SerializeToString()))))
+    with pytest.raises(ModelError, match="has no seal"):
+        Model.from_bytes(proto.SerializeToString())
+
+
+def test_a_network_that_fails_on_a_frame_makes_it_an_error_and_no_verdict() -> None:
+    model = Model.from_bytes(tiny.model())
+    with pytest.raises(FrameError, match="makes the network fail"):
+        model.predict(np.zeros((1, 8, 8, 3), np.uint8))
