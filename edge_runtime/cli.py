@@ -18,7 +18,6 @@ from edge_runtime import __version__
 from edge_runtime.errors import OutputError, UsageError, require, run_command
 
 if TYPE_CHECKING:
-    from edge_runtime.manifest import BoxRule, HeatScale, Manifest
     from edge_runtime.pipeline import Outcome
 
 
@@ -246,54 +245,17 @@ def info(
     model: ModelFile, as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False
 ) -> None:
     """Show what a model file says about itself."""
+    from edge_runtime.describe import described
     from edge_runtime.model import Model, available_providers
 
     loaded = Model.load(model)
-    manifest = loaded.manifest
     if as_json:
-        print(json.dumps({"sha256": loaded.sha256, **manifest.model_dump()}))
+        print(json.dumps({"sha256": loaded.sha256, **loaded.manifest.model_dump()}))
         return
-    calibration, training, parity = manifest.calibration, manifest.training, manifest.parity
-    for name, value in {
-        "product": manifest.product,
-        "file": f"sha256 {loaded.sha256}",
-        "network": f"{manifest.backbone}, width {manifest.width:g}, wiring {manifest.wiring}: the heatmap is {manifest.explanation}",
-        "precision": _precision(manifest),
-        "input": f"{manifest.input_hw[1]} x {manifest.input_hw[0]} pixels (width x height), {manifest.resize}",
-        "threshold": f"score {calibration.threshold:.4f}: {calibration.rule} (temperature {calibration.temperature:.2f})",
-        "there": f"{calibration.escapes} of {calibration.anomaly} validation anomalies escape, {calibration.false_rejects} of {calibration.good} good frames are rejected",
-        "coarse map": _scale(calibration.coarse),
-        "fine map": f"{_scale(calibration.fine)}, at {manifest.fine_layer}",
-        "boxes": _boxes(calibration.boxes),
-        "calibrated on": f"{calibration.good} good + {calibration.anomaly} anomaly frames",
-        "trained on": f"{training.train_counts[0]} good + {training.train_counts[1]} anomaly frames, weights {training.weights}, seed {training.seed}, epoch {training.best_epoch} of {training.epochs}",
-        "data": f"sha256 {training.data_sha256}",
-        **{f"doubt {number}": doubt for number, doubt in enumerate(training.doubts, 1)},
-        "validation": f"AUROC {training.validation_auroc:.4f}",
-        "parity": f"{parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
-        "golden frames": str(len(manifest.golden)),
-        "providers": f"{', '.join(available_providers())} (of the onnxruntime installed here)",
-    }.items():
+    told = {"file": f"sha256 {loaded.sha256}", **described(loaded.manifest)}
+    told["providers"] = f"{', '.join(available_providers())} (of the onnxruntime installed here)"
+    for name, value in told.items():
         print(f"{name:14} {value}")
-
-
-def _precision(manifest: "Manifest") -> str:
-    found = manifest.quantisation
-    if found is None:
-        return "fp32"
-    return (
-        f"int8 ({found.scheme}; {found.speedup:.1f} times as fast as fp32 where it was exported, {found.missed} more defects "
-        f"missed, {100 * found.flips:.2g} % of the verdicts differ)"
-    )
-
-
-def _scale(scale: "HeatScale") -> str:
-    return f"heat 0 at {scale.cold:.2f}, 1 at {scale.hot:.2f} logits"
-
-
-def _boxes(rule: "BoxRule") -> str:
-    fitted = f"fitted on {rule.marked} marked frames" if rule.marked else "the default: no frames were marked"
-    return f"size {rule.size:.2f} ({fitted}); a second one from {rule.level:.2f} logits, {rule.false_boxes:.3f} per good frame"
 
 
 @app.command()

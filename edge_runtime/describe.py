@@ -1,0 +1,45 @@
+"""What a model file says about itself, in words."""
+
+from edge_runtime.manifest import BoxRule, HeatScale, Manifest
+
+
+def described(manifest: Manifest) -> dict[str, str]:
+    """Name -> what there is to know, in the order it is shown."""
+    calibration, training, parity = manifest.calibration, manifest.training, manifest.parity
+    return {
+        "product": manifest.product,
+        "network": f"{manifest.backbone}, width {manifest.width:g}, wiring {manifest.wiring}: the heatmap is {manifest.explanation}",
+        "precision": _precision(manifest),
+        "input": f"{manifest.input_hw[1]} x {manifest.input_hw[0]} pixels (width x height), {manifest.resize}",
+        "threshold": f"score {calibration.threshold:.4f}: {calibration.rule} (temperature {calibration.temperature:.2f})",
+        "there": f"{calibration.escapes} of {calibration.anomaly} validation anomalies escape, {calibration.false_rejects} of {calibration.good} good frames are rejected",
+        "coarse map": _scale(calibration.coarse),
+        "fine map": f"{_scale(calibration.fine)}, at {manifest.fine_layer}",
+        "boxes": _boxes(calibration.boxes),
+        "calibrated on": f"{calibration.good} good + {calibration.anomaly} anomaly frames",
+        "trained on": f"{training.train_counts[0]} good + {training.train_counts[1]} anomaly frames, weights {training.weights}, seed {training.seed}, epoch {training.best_epoch} of {training.epochs}",
+        "data": f"sha256 {training.data_sha256}",
+        **{f"doubt {number}": doubt for number, doubt in enumerate(training.doubts, 1)},
+        "validation": f"AUROC {training.validation_auroc:.4f}",
+        "parity": f"{parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
+        "golden frames": str(len(manifest.golden)),
+    }
+
+
+def _precision(manifest: Manifest) -> str:
+    found = manifest.quantisation
+    if found is None:
+        return "fp32"
+    return (
+        f"int8 ({found.scheme}; {found.speedup:.1f} times as fast as fp32 where it was exported, {found.missed} more defects "
+        f"missed, {100 * found.flips:.2g} % of the verdicts differ)"
+    )
+
+
+def _scale(scale: HeatScale) -> str:
+    return f"heat 0 at {scale.cold:.2f}, 1 at {scale.hot:.2f} logits"
+
+
+def _boxes(rule: BoxRule) -> str:
+    fitted = f"fitted on {rule.marked} marked frames" if rule.marked else "the default: no frames were marked"
+    return f"size {rule.size:.2f} ({fitted}); a second one from {rule.level:.2f} logits, {rule.false_boxes:.3f} per good frame"
