@@ -11,7 +11,19 @@ from edge_runtime.errors import FrameError
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare, to_frame
 from edge_runtime.proof import prove
-from edge_runtime.results import Array, Defect, Frame, Image, Inspection, Maps, Prediction, Proof, Verdict, probability
+from edge_runtime.results import (
+    Account,
+    Array,
+    Defect,
+    Frame,
+    Image,
+    Inspection,
+    Maps,
+    Prediction,
+    Proof,
+    Verdict,
+    probability,
+)
 
 RESIDUAL_TOLERANCE = 1e-3
 """Logits per logit of evidence for the CAM: what float32 sums may differ by; its layers are never quantised."""
@@ -27,6 +39,7 @@ class Judgement:
     residual: float | None
     maps: Maps
     defects: tuple[Defect, ...]
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,7 @@ class Inspector:
                 for defect in judgement.defects
             ),
             residual=judgement.residual,
+            account=judgement.account,
             proof=proof,
             elapsed_ms={
                 "prepare": (prepared - started) * 1e3,
@@ -116,14 +130,15 @@ class Inspector:
             raise FrameError("gets no finite answer from the model; export the model again")
         residual = self._residual(coarse, 0.0, margin, RESIDUAL_TOLERANCE) if exact else None
         score = probability(margin, self._temperature)
-        fine = prediction.fine
+        fine, account = prediction.fine, None
         if fine is not None:
             self._residual(fine.cam, fine.bias, margin, self.model.manifest.fine_tolerance)
+            account = Account(float(fine.cam.mean(dtype=np.float64)), fine.bias, self.model.head.offset)
         maps = Maps(coarse, None if fine is None else fine.cam)
         if score < self._threshold:
-            return Judgement(Verdict.GOOD, score, margin, residual, maps, ())
+            return Judgement(Verdict.GOOD, score, margin, residual, maps, (), account)
         found = boxes.locate(maps, self.model.manifest.calibration, self.model.input_hw, self.single_box)
-        return Judgement(Verdict.ANOMALY, score, margin, residual, maps, found)
+        return Judgement(Verdict.ANOMALY, score, margin, residual, maps, found, account)
 
     def _residual(self, map_: Array, bias: float, margin: float, tolerance: float) -> float:
         """How far a map is from adding up to the margin, in logits. tolerance: per logit of evidence. Raises

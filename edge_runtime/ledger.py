@@ -49,6 +49,8 @@ def to_row(inspection: Inspection, model_sha256: str) -> Row:
             }
             for index, defect in enumerate(inspection.defects)
         ],
+        "account": inspection.account
+        and {part: round(logits, 4) for part, logits in asdict(inspection.account).items()},
         "proof": None
         if proof is None
         else {"without_boxes": asdict(proof.together), "control": proof.control and asdict(proof.control)},

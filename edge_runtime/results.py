@@ -64,6 +64,16 @@ def agreement(a: Sequence[Box], b: Sequence[Box]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What the margin is made of, in logits; the three add up to it. fine_map: its mean. biases: of the convolutions above
+    its layer. offset: of the dense layers."""
+
+    fine_map: float
+    biases: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
 class Without:
     """What the network says of the frame when something in it is replaced. margin: in logits. flips: whether it passes then."""
 
@@ -149,7 +159,7 @@ class Inspection:
 
     score: probability of `anomaly` in [0, 1]. margin: logit(anomaly) - logit(good).
     threshold: the score from which on a frame is an anomaly. residual: |mean(CAM) + offset - margin|
-    in logits, None where the wiring makes the CAM an approximation. proof: of a reject, where it was asked for;
+    in logits, None where the wiring makes the CAM an approximation. account: where there is a fine map. proof: of a reject, where it was asked for;
     proof.each in the order of defects. elapsed_ms: time per stage.
     """
 
@@ -162,6 +172,7 @@ class Inspection:
     threshold: float | None = None
     defects: tuple[Defect, ...] = ()
     residual: float | None = None
+    account: Account | None = None
     proof: Proof | None = None
     elapsed_ms: dict[str, float] = field(default_factory=dict)
     error: str | None = None

@@ -49,6 +49,12 @@ def test_a_folder_of_frames_becomes_rows_and_pictures(edge_detect: Run, tiny_mod
     (defect,) = found["line1/large.jpg"]["defects"]
     assert defect["box_xyxy"] == [10 * side for side in tiny.BOX] and found["line1/large.jpg"]["size_wh"] == [960, 640]
     assert 0 < defect["contribution"] <= 1 and defect["peak"] == pytest.approx(130, abs=1)
+    for name in ("a.png", "line1/large.jpg"):
+        assert sum(found[name]["account"].values()) == pytest.approx(found[name]["margin"], abs=1e-3)
+        (whole,) = found[name]["defects"]
+        assert whole["logits"] == pytest.approx(
+            found[name]["account"]["fine_map"], rel=0.3
+        )  # all of it lies in the square
     good, error = found["line2/good.png"], found["text.jpg"]
     assert (good["verdict"], good["defects"], good["error"]) == ("good", [], None) and good["score"] < good["threshold"]
     assert error["verdict"] == "error" and "text.jpg is no image" in error["error"] and error["score"] is None
