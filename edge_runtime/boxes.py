@@ -35,7 +35,8 @@ class Region:
 
 
 def located(maps: Maps, calibration: Calibration) -> Array:
-    """Where the network looked and the coarse map agrees: |fine|, weighed by the root of the coarse heat.
+    """Where the network looked and the coarse map agrees: |fine|, weighed by the root of the coarse map as a share of a
+    typical peak.
 
     maps: of one frame, with a fine map. Returns float32 at the fine map's size, in logits, never negative. Evidence
     against a defect counts as well as evidence for it: inside a defect both alternate, elsewhere there is little of
@@ -43,10 +44,10 @@ def located(maps: Maps, calibration: Calibration) -> Array:
     """
     assert maps.fine is not None
     looked = cv2.GaussianBlur(np.abs(maps.fine), (0, 0), EVEN, borderType=cv2.BORDER_REFLECT)
-    if not calibration.boxes.guided:
+    if not calibration.boxes.guided or calibration.coarse.hot <= 0:  # a map below 0 has no share of its peak
         return np.asarray(looked, np.float32)
     coarse = cv2.resize(maps.coarse, looked.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    agrees = np.sqrt(np.clip(coarse / max(calibration.coarse.hot, 1e-9), 0, 1))
+    agrees = np.sqrt(np.clip(coarse / calibration.coarse.hot, 0, 1))
     return np.asarray(looked * agrees, np.float32)
 
 

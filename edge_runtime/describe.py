@@ -21,7 +21,7 @@ def described(manifest: Manifest) -> dict[str, str]:
         "data": f"sha256 {training.data_sha256}",
         **{f"doubt {number}": doubt for number, doubt in enumerate(training.doubts, 1)},
         "validation": f"AUROC {training.validation_auroc:.4f}",
-        "parity": f"{parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
+        "parity": f"in float, {parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
         "golden frames": str(len(manifest.golden)),
     }
 

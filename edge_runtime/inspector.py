@@ -26,7 +26,8 @@ from edge_runtime.results import (
 )
 
 RESIDUAL_TOLERANCE = 1e-3
-"""Logits per logit of evidence for the CAM: what float32 sums may differ by; its layers are never quantised."""
+"""Logits per logit of evidence for the CAM: what float32 sums may differ by. The pooling
+reads the very activations it is made of, rounded or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Inspector:
             "threshold": repr(self._threshold),
             "--single-box": str(self.single_box),
             "--prove": str(self.prove),
+            "--explain all": str(self.explain_all),
         }
 
     @property
@@ -107,15 +109,13 @@ class Inspector:
         return self.model.manifest.calibration.temperature
 
     @property
-    def _limit(self) -> float:
-        """The threshold as a margin in logits."""
-        odds = self._threshold / (1 - self._threshold) if self._threshold < 1 else math.inf
-        return self._temperature * math.log(odds) if odds > 0 else -math.inf
-
-    @property
     def _explain_from(self) -> float:
-        """A hair below the limit: what rounding makes a reject must not lack its fine map."""
-        return -math.inf if self.explain_all else self._limit - 1e-3
+        """The threshold as a margin, a hair lower: what rounding makes a reject must not lack its fine map. A score is 1 from
+        some 37 temperatures on."""
+        if self.explain_all or self._threshold <= 0:
+            return -math.inf
+        odds = self._threshold / (1 - self._threshold) if self._threshold < 1 else math.inf
+        return self._temperature * min(30.0, math.log(odds)) - 1e-3
 
     def judge(self, prediction: Prediction) -> Judgement:
         """Verdict and explanation.
@@ -129,13 +129,14 @@ class Inspector:
         if not (math.isfinite(margin) and np.isfinite(coarse).all()):
             raise FrameError("gets no finite answer from the model; export the model again")
         residual = self._residual(coarse, 0.0, margin, RESIDUAL_TOLERANCE) if exact else None
-        score = probability(margin, self._temperature)
+        score = self._score(margin)
         fine, account = prediction.fine, None
         if fine is not None:
             self._residual(fine.cam, fine.bias, margin, self.model.manifest.fine_tolerance)
-            account = Account(float(fine.cam.mean(dtype=np.float64)), fine.bias, self.model.head.offset)
+            mean, offset = float(fine.cam.mean(dtype=np.float64)), self.model.head.offset
+            account = Account(mean, fine.bias, offset, margin - mean - fine.bias - offset)
         maps = Maps(coarse, None if fine is None else fine.cam)
-        if score < self._threshold:
+        if self._passes(margin):
             return Judgement(Verdict.GOOD, score, margin, residual, maps, (), account)
         found = boxes.locate(maps, self.model.manifest.calibration, self.model.input_hw, self.single_box)
         return Judgement(Verdict.ANOMALY, score, margin, residual, maps, found, account)
@@ -150,14 +151,20 @@ class Inspector:
             )
         return rest
 
+    def _score(self, margin: float) -> float:
+        return probability(margin, self._temperature)
+
+    def _passes(self, margin: float) -> bool:
+        return self._score(margin) < self._threshold
+
     def _proof(self, image: Image, judgement: Judgement) -> Proof:
-        maps, calibration = judgement.maps, self.model.manifest.calibration
-        evidence = maps.coarse if maps.fine is None else boxes.located(maps, calibration)
+        maps, fine = judgement.maps, judgement.defects[0].map == "fine"
+        evidence = boxes.located(maps, self.model.manifest.calibration) if fine else maps.coarse
         return prove(
             image,
             [defect.box for defect in judgement.defects],
             np.maximum(cam.upsample(evidence, self.model.input_hw), 0),
             self.model.input_hw[0] // evidence.shape[0],
-            self._limit,
+            self._passes,
             lambda images: np.array([one.logits[1] - one.logits[0] for one in self.model.predict(images)], np.float32),
         )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edge_runtime.errors import ModelError
 
 METADATA_KEY = "edge_detect"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -46,7 +46,7 @@ class BoxRule(_Frozen):
     guided: bool
     level: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     false_boxes: Finite
-    size: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    size: Annotated[float, Field(gt=0, le=10)]
     marked: Count
     min_area: Count
 
@@ -87,7 +87,8 @@ class Training(_Frozen):
 
 
 class Parity(_Frozen):
-    """Greatest differences between the trained model and this file over `frames` real frames, at batch 1 and 8.
+    """Greatest differences between the trained model and the exported network in float, over `frames` real frames, at batch
+    1 and 8. What INT8 adds to that is its Quantisation.
 
     logits, cam: absolute, in logits. box_iou: the mean over all rejects. flips: verdicts that differ.
     """
@@ -127,7 +128,15 @@ class Golden(_Frozen):
     label: Literal["good", "anomaly"]
     logits: tuple[Finite, Finite]
     cam: tuple[tuple[Finite, ...], ...]
-    boxes_xyxy: tuple[tuple[int, int, int, int], ...]
+    boxes_xyxy: tuple[tuple[Count, Count, Count, Count], ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Golden":
+        if len({len(row) for row in self.cam}) > 1:
+            raise ValueError("the rows of the cam differ in length")
+        if any(x0 >= x1 or y0 >= y1 for x0, y0, x1, y1 in self.boxes_xyxy):
+            raise ValueError("a box is empty")
+        return self
 
 
 class Manifest(_Frozen):
@@ -137,10 +146,10 @@ class Manifest(_Frozen):
     relative above one logit.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     product: str
     classes: tuple[Literal["good"], Literal["anomaly"]]
-    input_hw: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+    input_hw: tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]]
     resize: Literal["stretch-area"]
     backbone: Literal["vgg19", "vgg19-slim"]
     width: Finite

@@ -39,6 +39,8 @@ class Model:
         The bytes that are hashed are the bytes that are run. Raises ModelError, UsageError for a provider that is not there.
         """
         try:
+            if not path.is_file() and path.exists():
+                raise ModelError(f"{path}: is no regular file")
             size = path.stat().st_size
             if size > MAX_BYTES:
                 raise ModelError(f"{path}: has {size:,} bytes; a model has at most {MAX_BYTES:,}")
@@ -61,6 +63,9 @@ class Model:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
+        options.add_session_config_entry(
+            "session.load_model_format", "ONNX"
+        )  # what was checked, whatever it looks like
         options.log_severity_level = 4  # what goes wrong is raised, and told once
         try:
             session = ort.InferenceSession(data, options, providers=[chosen])
@@ -153,8 +158,8 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
 
 
 def _read_head(session: ort.InferenceSession, manifest: Manifest) -> Head:
-    blank = np.zeros((1, *manifest.input_hw, 3), np.uint8)
     try:
+        blank = np.zeros((1, *manifest.input_hw, 3), np.uint8)
         weights: list[Array] = [np.asarray(value) for value in session.run(HEAD_OUTPUTS, {"image": blank})]
     except Exception as err:  # as in predict
         raise ModelError(f"can't be run ({first_line(err)})") from None

@@ -13,9 +13,10 @@ STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
 # Message fields by number, from onnx.proto3.
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 7, 8, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE_INITIALIZER = 1, 5, 15
 _NODE_ATTRIBUTE, _NODE_DOMAIN = 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+_ATTRIBUTE_SPARSE_TENSOR, _ATTRIBUTE_SPARSE_TENSORS = 22, 23
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _OPSET_DOMAIN = 1
 _NODE_OPERATOR = 4
@@ -59,7 +60,8 @@ OPERATORS = frozenset(
         "Unsqueeze",
     ]
 )
-"""None of them can run for ever, or read or make anything but tensors."""
+"""What a VGG19, its quantisation, its explanation and the model of the tests need. None of them can run for ever, or read
+or make anything but tensors."""
 
 SEAL_KEY = b"edge_detect_seal"
 _SEAL = b"\x72\x54\x0a\x10" + SEAL_KEY + b"\x12\x40"
@@ -83,6 +85,8 @@ def sealed(data: bytes) -> bool:
 
 def check(data: bytes) -> None:
     """Raises ModelError for a file that is no ONNX, reads weights from elsewhere, or brings operators of its own."""
+    if data[4:8] == b"ORTM":
+        raise ModelError("is in onnxruntime's own format; only ONNX can be checked")
     try:
         for number, value in _fields(memoryview(data)):
             if number == _MODEL_FUNCTION:
@@ -103,6 +107,8 @@ def _check_graph(graph: memoryview, depth: int) -> None:
     for number, value in _fields(graph):
         if number == _GRAPH_INITIALIZER:
             _check_tensor(value)
+        elif number == _GRAPH_SPARSE_INITIALIZER:
+            raise ModelError("it has sparse weights, which no model of ours has")
         elif number == _GRAPH_NODE:
             for inner, part in _fields(value):
                 if inner == _NODE_DOMAIN:
@@ -119,6 +125,8 @@ def _check_attribute(attribute: memoryview, depth: int) -> None:
             _check_tensor(value)
         elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
             _check_graph(value, depth + 1)
+        elif number in (_ATTRIBUTE_SPARSE_TENSOR, _ATTRIBUTE_SPARSE_TENSORS):
+            raise ModelError("it has sparse weights, which no model of ours has")
 
 
 def _check_tensor(tensor: memoryview) -> None:

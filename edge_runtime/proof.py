@@ -4,10 +4,11 @@ The inside of a box is replaced by the frame's own surface, as it is found elsew
 mirror images and quarter turns: a scratched rim is mended with the same rim from the other side. The best fits are all
 tried, and the one that speaks least for `anomaly` counts: the claim is "there is a sound surface with which the frame
 passes", and so one is enough. A control must show that it is the box that matters: an equal box at the hottest place
-outside all boxes, searched in the same way.
+outside all boxes for each of them, mended in the same way.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -25,52 +26,65 @@ Judge = Callable[[Image], Array]
 """(n, h, w, 3) uint8 BGR at input size -> (n,) float32 margins in logits."""
 
 
-def prove(image: Image, boxes: Sequence[Box], evidence: Array, cell: int, limit: float, judge: Judge) -> Proof:
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A frame with other surface in a hole. painted: no place fits, and the hole is filled from its rim."""
+
+    image: Image
+    painted: bool
+
+
+def prove(
+    image: Image, boxes: Sequence[Box], evidence: Array, cell: int, passes: Callable[[float], bool], judge: Judge
+) -> Proof:
     """image: (h, w, 3) uint8 BGR at input size, a reject; boxes: its own, in input pixels; evidence: (h, w), never negative.
     cell: pixels per cell of the map that drew the boxes; it sees no sharper, so one cell around a box is replaced with it.
-    limit: the margin from which on a frame is an anomaly."""
+    passes: whether a frame of this margin does."""
     holes = [_grown(box, cell, image) for box in boxes]
+    places = list(_elsewhere(holes, evidence))
 
-    def without(box: Box) -> tuple[Without, Image]:
-        tried = np.stack(list(mended(image, box, holes)))
-        margins = judge(tried)
-        best = int(margins.argmin())
-        return Without(float(margins[best]), bool(margins[best] < limit)), tried[best]
+    def without(hole: Box) -> tuple[Without, Mended]:
+        tried = list(mended(image, hole, holes))
+        margins = judge(np.stack([one.image for one in tried])).tolist()
+        best = margins.index(min(margins))
+        return Without(margins[best], passes(margins[best]), tried[best].painted), tried[best]
+
+    def without_all(found: Sequence[Box], each: Sequence[tuple[Without, Mended]]) -> Without:
+        together = image.copy()
+        for hole, (_, one) in zip(found, each, strict=True):
+            rows, columns = _around(hole, image)
+            changed = (one.image[rows, columns] != image[rows, columns]).any(axis=2)
+            together[rows, columns][changed] = one.image[rows, columns][changed]
+        margin = float(judge(together[np.newaxis])[0])
+        return Without(margin, passes(margin), any(one.painted for _, one in each))
 
     each = [without(hole) for hole in holes]
-    together = image.copy()
-    for hole, (_, one) in zip(holes, each, strict=True):
-        rows, columns = _around(hole, image)
-        changed = (one[rows, columns] != image[rows, columns]).any(axis=2)
-        together[rows, columns][changed] = one[rows, columns][changed]
-    margin = float(judge(together[np.newaxis])[0])
-    place = elsewhere(holes[0], holes, evidence)
     return Proof(
         each=tuple(found for found, _ in each),
-        together=Without(margin, margin < limit),
-        control=None if place is None else without(place)[0],
+        together=without_all(holes, each),
+        control=None if len(places) < len(holes) else without_all(places, [without(place) for place in places]),
     )
 
 
-def mended(image: Image, hole: Box, holes: Sequence[Box]) -> Iterator[Image]:
+def mended(image: Image, hole: Box, holes: Sequence[Box]) -> Iterator[Mended]:
     """Copies of the frame with another surface in the hole, the best fit first; at least one. Nothing is taken from
     any hole."""
     rows, columns = _around(hole, image)
     wanted = image[rows, columns].astype(np.float32)
     inside = np.zeros(wanted.shape[:2], np.float32)
     inside[hole.y0 - rows.start : hole.y1 - rows.start, hole.x0 - columns.start : hole.x1 - columns.start] = 1
-    blend = np.maximum(inside, cv2.blur(inside, (RING, RING)))[..., np.newaxis]
+    blend = np.maximum(inside, cv2.blur(inside, (2 * RING + 1, 2 * RING + 1)))[..., np.newaxis]
     found = sorted(_fits(image, wanted, 1 - inside, [hole, *holes]), key=lambda fit: fit[0])[:TRIES]
     for _, surface in found:
         outside = (1 - inside)[..., np.newaxis]
         light = ((wanted - surface) * outside).sum((0, 1)) / max(1.0, float(outside.sum()))
         copy = image.copy()
         copy[rows, columns] = np.clip(blend * (surface + light) + (1 - blend) * wanted + 0.5, 0, 255)
-        yield copy
+        yield Mended(copy, painted=False)
     if not found:  # a box too large for any other place to fit
         mask = np.zeros(image.shape[:2], np.uint8)
         mask[hole.y0 : hole.y1, hole.x0 : hole.x1] = 255
-        yield np.asarray(cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA), np.uint8)
+        yield Mended(np.asarray(cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA), np.uint8), painted=True)
 
 
 def _around(hole: Box, image: Image) -> tuple[slice, slice]:
@@ -115,12 +129,16 @@ def _orientations() -> list[Callable[[Image], Image]]:
     return [oriented(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 
 
-def elsewhere(hole: Box, holes: Sequence[Box], evidence: Array) -> Box | None:
-    """An equal box where there is most evidence outside all holes; None where there is no room."""
-    height, width = hole.y1 - hole.y0, hole.x1 - hole.x0
-    sums = cv2.integral(evidence.astype(np.float64))
-    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    for other in holes:
-        inside[max(0, other.y0 - height + 1) : other.y1, max(0, other.x0 - width + 1) : other.x1] = -1
-    y, x = (int(at) for at in np.unravel_index(int(inside.argmax()), inside.shape))
-    return Box(x, y, x + width, y + height) if inside[y, x] >= 0 else None
+def _elsewhere(holes: Sequence[Box], evidence: Array) -> Iterator[Box]:
+    """For each hole an equal box where there is most evidence outside all holes and all boxes before; fewer where there is
+    no room."""
+    sums, taken = cv2.integral(evidence.astype(np.float64)), list(holes)
+    for hole in holes:
+        height, width = hole.y1 - hole.y0, hole.x1 - hole.x0
+        inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+        for other in taken:
+            inside[max(0, other.y0 - height + 1) : other.y1, max(0, other.x0 - width + 1) : other.x1] = -np.inf
+        y, x = (int(at) for at in np.unravel_index(int(inside.argmax()), inside.shape))
+        if np.isfinite(inside[y, x]):
+            taken.append(Box(x, y, x + width, y + height))
+            yield taken[-1]

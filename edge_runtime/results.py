@@ -65,25 +65,28 @@ def agreement(a: Sequence[Box], b: Sequence[Box]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the margin is made of, in logits; the three add up to it. fine_map: its mean. biases: of the convolutions above
-    its layer. offset: of the dense layers."""
+    """What the margin is made of, in logits; the four add up to it. fine_map: its mean. biases: of the convolutions above
+    its layer. offset: of the dense layers. rounding: what is left: float sums, and in INT8 what lies between the integers."""
 
     fine_map: float
     biases: float
     offset: float
+    rounding: float
 
 
 @dataclass(frozen=True, slots=True)
 class Without:
-    """What the network says of the frame when something in it is replaced. margin: in logits. flips: whether it passes then."""
+    """What the network says of the frame when something in it is replaced. margin: in logits. flips: whether it passes then.
+    painted: no other place of the frame fits, so the hole was filled from its rim."""
 
     margin: float
     flips: bool
+    painted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A reject judged again: without each of its boxes, without all of them, and without an equal box elsewhere (None where
+    """A reject judged again: without each of its boxes, without all of them, and without equal boxes elsewhere (None where
     there is no room)."""
 
     each: tuple[Without, ...]
@@ -96,7 +99,7 @@ class Defect:
     """One region that speaks for `anomaly`.
 
     box: in frame pixels. contribution: share of the positive evidence of the whole frame that lies inside, in [0, 1].
-    logits: what the inside adds to the margin, evidence against a defect included, exactly. peak: hottest value inside, in
+    logits: what the inside adds to the margin, evidence against a defect included. peak: hottest value inside, in
     logits. map: which map this is counted on, `fine`, or `coarse` where the fine map had nothing to say.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import typer
 
-from edge_runtime.errors import FrameError, OutputError, UsageError, require, run_command
+from edge_runtime.errors import EdgeDetectError, FrameError, OutputError, UsageError, require, run_command
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
@@ -23,7 +23,7 @@ from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Par
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
-from export.marked import marked
+from export.marked import marked, readable
 from export.options import FineLayer, Precision, share
 from train import report
 from train import run as runs
@@ -91,6 +91,8 @@ def main(
 
     The threshold gives escapes and false rejects the same weight unless --max-false-rejects or --cost-escape says otherwise.
     """
+    if precision is Precision.FP32 and (calibration_dir or gate_limits or reduce_range):
+        raise UsageError("--calibration, --gate and --reduce-range belong to --precision int8 or auto")
     terms = Terms(
         max_false_rejects=share("--max-false-rejects", max_false_rejects),
         cost_escape=cost_escape,
@@ -132,7 +134,11 @@ def main(
     choice = Choice(plain, draft, ())
     if precision is not Precision.FP32:
         ranges = calibration_frames(split, data, calibration_dir, settings.input_hw)
-        choice = choose(plain, draft, forward, complete, ranges, asked, precision, limits, reduce_range)
+        choice = choose(plain, draft, forward, complete, ranges, asked, limits, reduce_range)
+    if precision is Precision.INT8 and choice.described.precision != "int8":
+        raise EdgeDetectError(
+            "no way to quantise passes the gate; nothing was written. --precision auto would ship fp32, and its report shows why"
+        )
     chosen, calibration = choice.candidate, choice.candidate.calibration
     manifest = choice.described.model_copy(
         update={
@@ -208,7 +214,8 @@ def calibration_frames(split: Split, moved_to: Path | None, folder: Path | None,
         return np.stack([_load(moved_to or Path(split.root), frame, input_hw) for frame in picked])
     held_out = {frame.sha256: frame.path for frame in split.validation}
     files = frames.find([str(folder)]).files
-    read = [frames.read(file) for file in files[:: max(1, len(files) // CALIBRATION)][:CALIBRATION]]
+    chosen = [files[int(at)] for at in np.linspace(0, len(files) - 1, min(CALIBRATION, len(files)))]
+    read = [readable(file) for file in chosen]
     for frame in read:
         if frame.sha256 in held_out:
             raise UsageError(
@@ -242,7 +249,7 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
     settings = run.settings
     unknown = HeatScale(cold=0, hot=1)
     return Manifest(
-        schema_version=1,
+        schema_version=2,
         product=settings.product,
         classes=("good", "anomaly"),
         input_hw=settings.input_hw,

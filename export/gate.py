@@ -1,5 +1,6 @@
-"""May INT8 ship instead of float? Judged on frames that neither training nor the quantiser has seen."""
+"""May INT8 ship instead of float? Judged on the validation frames: neither was trained or quantised on them."""
 
+import math
 import statistics
 import time
 from dataclasses import dataclass, fields, replace
@@ -11,10 +12,12 @@ from edge_runtime import boxes
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Quantisation
 from edge_runtime.model import Model
-from edge_runtime.results import Box, Image, agreement, probability
+from edge_runtime.results import Array, Box, Image, agreement, probability
 from export.candidate import Candidate
 
 ROUNDS = 25
+FAR = 1e9
+"""Instead of infinity, which JSON has no word for."""
 MOST = ("auroc_drop", "missed", "flips", "fine_residual")
 Mask = np.typing.NDArray[np.bool_]
 
@@ -71,10 +74,7 @@ def compare(plain: Candidate, small: Candidate, scheme: str, frames: int, images
         return [defect.box for defect in boxes.locate(one.seen.maps(row), one.calibration, input_hw)]
 
     overlaps = [agreement(drawn(plain, row), drawn(small, row)) for row in both]
-    correlations = [
-        float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
-        for a, b in zip(plain.seen.coarse, small.seen.coarse, strict=True)
-    ]
+    correlations = [correlation(a, b) for a, b in zip(plain.seen.coarse, small.seen.coarse, strict=True)]
     auroc, auroc_small = (float(roc_auc_score(labels, one.seen.margins)) for one in (plain, small))
     return Quantisation(
         scheme=scheme,
@@ -82,11 +82,21 @@ def compare(plain: Candidate, small: Candidate, scheme: str, frames: int, images
         auroc_drop=auroc - auroc_small,
         missed=int((reject & ~reject_small & (labels == 1)).sum()),
         flips=float((reject != reject_small).mean()),
-        cam_correlation=float(np.nanmedian(correlations)),
+        cam_correlation=statistics.median(correlations),
         box_iou=statistics.median(overlaps) if overlaps else 1.0,
-        fine_residual=small.fine_residual,
+        fine_residual=min(small.fine_residual, FAR),
         speedup=_speedup(plain.runtime, small.runtime, images),
     )
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Of two maps, in [-1, 1]; 1 where both are the same everywhere, 0 where only one is, or is not finite."""
+    spreads = float(a.std()), float(b.std())
+    if not all(math.isfinite(spread) for spread in spreads):
+        return 0.0
+    if min(spreads) == 0:
+        return float(max(spreads) == 0)
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 def _rejected(one: Candidate) -> Mask:

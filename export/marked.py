@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime import frames
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import FrameError, UsageError
 from edge_runtime.evaluation.truth import Rectangle, read_truth
-from edge_runtime.results import Box
+from edge_runtime.results import Box, Frame
 from train.data import LabelledFrame
 
 
@@ -22,7 +22,7 @@ def marked(
     for row, labelled in enumerate(held_out):
         path = root / labelled.path
         if labelled.label and known.knows(path):
-            size_wh = frames.read(frames.FrameFile(path, labelled.path)).size_wh
+            size_wh = readable(frames.FrameFile(path, labelled.path)).size_wh
             found[row] = [to_input(box, size_wh, input_hw) for box in known.of(path, size_wh).boxes]
     if not found:
         raise UsageError(
@@ -30,6 +30,14 @@ def marked(
             f"for validation; RUN/split.json lists them"
         )
     return found
+
+
+def readable(file: frames.FrameFile) -> Frame:
+    """Raises UsageError with the file's name where it can't be read."""
+    try:
+        return frames.read(file)
+    except FrameError as err:
+        raise UsageError(f"{file.path} {err}") from None
 
 
 def to_input(box: Rectangle, size_wh: tuple[int, int], input_hw: tuple[int, int]) -> Box:

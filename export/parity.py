@@ -101,7 +101,7 @@ def compare(trained: Answers, exported: "Candidate", input_hw: tuple[int, int], 
             (not parity.box_iou >= BOX_IOU, f"boxes agree to IoU {parity.box_iou:.3f} (at least {BOX_IOU})"),
             (
                 not exported.fine_residual <= LOGITS_TOLERANCE,
-                f"a fine map misses its margin by {exported.fine_residual:.2g} logits (at most {LOGITS_TOLERANCE:g})",
+                f"a fine map misses its margin by {exported.fine_residual:.2g} of its evidence (at most {LOGITS_TOLERANCE:g})",
             ),
             (parity.flips > 0, f"{parity.flips} verdicts flip (none may)"),
         )

@@ -4,20 +4,20 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
-from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Manifest, Quantisation
 from edge_runtime.results import Image
 from export import gate
 from export.candidate import Candidate, Questions, ask
-from export.options import Precision
+from export.parity import LOGITS_TOLERANCE
 from export.quantise import METHODS, Scheme, most_sensitive, quantise
 
 RESCUED = (2, 4)
 """Convolutions kept in float, the most sensitive first, where the usual ways of choosing ranges don't do."""
 INT8_TOLERANCE = 1e-2
-"""Logits per logit of evidence that a fine map may be off; three times the farthest seen, where that is more."""
+"""Logits per logit of evidence that a fine map may be off; twice the farthest seen, where that is more."""
 INT8_GOLDEN_TOLERANCE = 0.05
 """Logits: processors round integers alike, but a rounding may fall on the other side where a float sum decides it."""
 
@@ -49,36 +49,37 @@ def choose(
     complete: Complete,
     calibration: Image,
     asked: Questions,
-    wanted: Precision,
     limits: gate.Limits,
     reduce_range: bool,
 ) -> Choice:
     """plain: the float candidate; forward: its graph without the fine map, which `complete` adds. calibration: frames that
-    ranges are measured on. Raises EdgeDetectError where INT8 was demanded and nothing passes the gate."""
+    ranges are measured on. The candidate is `plain` where nothing passes the gate."""
     attempts: list[Attempt] = []
     for scheme in _schemes(forward, calibration, reduce_range):
         print(f"INT8, {scheme}: quantising and asking it all validation frames ...", file=sys.stderr)
         graph = complete(quantise(forward, calibration, scheme))
         small = ask(graph, draft, asked)
         found = gate.compare(plain, small, str(scheme), len(calibration), asked.images)
-        breaches = limits.breaches(found)
+        breaches = [*limits.breaches(found), *_unsteady(small)]
         attempts.append(Attempt(found, tuple(breaches), graph.ByteSize()))
         if not breaches:
             described = draft.model_copy(
                 update={
                     "precision": "int8",
                     "quantisation": found,
-                    "fine_tolerance": max(INT8_TOLERANCE, 3 * small.fine_residual),
+                    "fine_tolerance": max(INT8_TOLERANCE, 2 * small.fine_residual),
                     "golden_tolerance": INT8_GOLDEN_TOLERANCE,
                 }
             )
             return Choice(small, described, tuple(attempts))
         print(f"INT8, {scheme}: refused: {'; '.join(breaches)}", file=sys.stderr)
-    if wanted is Precision.INT8:
-        raise EdgeDetectError(
-            "no way to quantise passes the gate; nothing was written. --precision auto would ship fp32"
-        )
     return Choice(plain, draft, tuple(attempts))
+
+
+def _unsteady(small: Candidate) -> list[str]:
+    """Does the batch change its answers?"""
+    apart = max(float(np.abs(one.logits - small.answers.logits).max()) for one in small.file.values())
+    return [] if apart <= LOGITS_TOLERANCE else [f"logits differ by {apart:.2g} between batch sizes"]
 
 
 def _schemes(forward: onnx.ModelProto, calibration: Image, reduce_range: bool) -> Iterator[Scheme]:

@@ -27,7 +27,7 @@ BOX = (33, 17, 63, 47)
 
 def manifest(**changes: object) -> Manifest:
     known = Manifest(
-        schema_version=1,
+        schema_version=2,
         product="tiny",
         classes=("good", "anomaly"),
         input_hw=INPUT_HW,

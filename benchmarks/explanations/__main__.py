@@ -1,6 +1,7 @@
 """python -m benchmarks.explanations RUN PART.onnx FRAMES --truth truth.json -o OUT: ours against the usual explanations.
 
-All explain the same network on the same frames, in turns. Peers get the box level that suits them best on these very
+All explain the same network on the same frames, in turns: the two CAMs in onnxruntime, as on the line, the others on
+TensorFlow, which is where people run them; milliseconds compare both. Peers get the box level that suits them best on these very
 frames; ours are drawn with what was calibrated on others.
 """
 
@@ -53,6 +54,10 @@ def main(
     """Compare and print a Markdown table."""
     inspector = Inspector(Model.load(part))
     model = convert.fold(convert.load(run / runs.MODEL, runs.read(run)[0].settings), runs.read(run)[0].settings)
+    if inspector.model.manifest.precision != "fp32":
+        raise UsageError(f"{part}: is {inspector.model.manifest.precision}; the comparison needs the network in float")
+    if inspector.model.manifest.training.data_sha256 != runs.read(run)[0].settings.data_sha256:
+        raise UsageError(f"{part}: was not exported from {run}")
     keras_side = methods.OnKeras(model)
     known = read_truth(truth)
     ways: dict[str, methods.Method] = {
@@ -109,10 +114,17 @@ def main(
     results = {name: summary(tally, defects, good) for name, tally in tallies.items()}
     out.mkdir(parents=True, exist_ok=True)
     text = table(results)
-    (out / "results.json").write_text(json.dumps({"frames": len(chosen), "results": results}, indent=1))
+    (out / "results.json").write_text(json.dumps({"frames": len(chosen), "results": _without_nan(results)}, indent=1))
     (out / "results.md").write_text(text + "\n")
     gallery.write(out / "gallery.jpg", list(ways), shown)
     print(text)
+
+
+def _without_nan(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {key: None if np.isnan(value) else value for key, value in figures.items()}
+        for name, figures in results.items()
+    }
 
 
 def _evenly(items: list[Any], limit: int) -> list[Any]:

@@ -55,6 +55,11 @@ def main(
         "rest of the fine map": float(fine.cam.mean(dtype=np.float64)) - sum(inside),
         "biases above it": fine.bias,
         "offset of the head": inspector.model.head.offset,
+        **(
+            {"between the integers": judged.account.rounding}
+            if judged.account and inspector.model.manifest.precision == "int8"
+            else {}
+        ),
     }
     figure = Figure(figsize=(13, 4.3), layout="constrained", dpi=110)
     grid = figure.add_gridspec(2, len(pictures), height_ratios=(2.1, 1))

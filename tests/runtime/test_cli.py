@@ -142,6 +142,55 @@ def test_every_picture_of_the_method_is_there_on_request(edge_detect: Run, tiny_
     assert not (tmp_path / "out" / "overlay").exists()
 
 
+def test_a_reject_is_judged_again_without_its_box(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"bright.png": tiny.frame((32, 16, 52, 36)), "dark.png": DARK})
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--prove", "--threshold", "0.006")
+    assert done.returncode == 1 and "1 of 1 rejects pass without their boxes" in done.stderr
+    found = rows(tmp_path / "out")
+    reject = found["bright.png"]
+    assert reject["proof"]["without_boxes"]["flips"] and reject["defects"][0]["without_box"]["flips"]
+    assert reject["proof"]["without_boxes"]["margin"] < reject["margin"] - 5
+    assert not reject["proof"]["control"]["flips"] and reject["elapsed_ms"]["prove"] > 0
+    assert found["dark.png"]["proof"] is None and found["dark.png"]["account"] is None
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out")
+    assert done.returncode == 2 and "--prove" in done.stderr
+
+
+def test_good_frames_are_explained_where_asked_for(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"dark.png": DARK})
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--explain", "all", "--save-for", "all")
+    assert done.returncode == 0
+    row = rows(tmp_path / "out")["dark.png"]
+    assert row["defects"] == [] and sum(row["account"].values()) == pytest.approx(row["margin"], abs=1e-3)
+
+
+def test_only_the_pinned_file_runs(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    tiny.write_frames(tmp_path / "frames", {"dark.png": DARK})
+    right = hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+    assert edge_detect("frames", "-m", tiny_model, "-o", "out", "--require-sha256", right.upper()).returncode == 0
+    done = edge_detect("frames", "-m", tiny_model, "-o", "other", "--require-sha256", "0" * 64)
+    assert done.returncode == 2 and f"has the sha256 {right}; {'0' * 64} is required" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_execution_provider_that_is_not_there_is_named(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"dark.png": DARK})
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--provider", "abacus")
+    assert done.returncode == 2 and "--provider abacus: not in the installed onnxruntime" in done.stderr
+    assert "cpu" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_file_that_answers_differently_here_inspects_nothing(edge_detect: Run, tmp_path: Path) -> None:
+    drifted = tiny.golden().model_copy(update={"logits": (0.0, 3.0)})
+    (tmp_path / "part.onnx").write_bytes(tiny.model(tiny.manifest(golden=(drifted,))))
+    tiny.write_frames(tmp_path / "frames", {"dark.png": DARK})
+    done = edge_detect("frames", "-m", "part.onnx", "-o", "out")
+    assert done.returncode == 2 and "other answers than the export" in done.stderr and not (tmp_path / "out").exists()
+    assert edge_detect("frames", "-m", "part.onnx", "-o", "out", "--no-check").returncode == 0
+
+
 def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
     two = BRIGHT.copy()
     two[48:64, 80:96] = 255

@@ -116,6 +116,22 @@ def enormous_result(proto: onnx.ModelProto) -> None:
     next(node for node in proto.graph.node if node.output[0] == "dense_weights").input[0] = "dense_weights_and_most"
 
 
+def _sparse(location: str) -> onnx.SparseTensorProto:
+    values = numpy_helper.from_array(np.ones(1, np.float32), "values")
+    onnx.external_data_helper.set_external_data(values, location)
+    values.ClearField("raw_data")
+    indices = numpy_helper.from_array(np.zeros(1, np.int64), "indices")
+    return helper.make_sparse_tensor(values, indices, [1])
+
+
+def sparse_elsewhere(proto: onnx.ModelProto) -> None:
+    proto.graph.sparse_initializer.append(_sparse("../weights.bin"))
+
+
+def sparse_constant_elsewhere(proto: onnx.ModelProto) -> None:
+    proto.graph.node.append(helper.make_node("Constant", [], ["sparse"], sparse_value=_sparse("weights.bin")))
+
+
 def own_function(proto: onnx.ModelProto) -> None:
     proto.functions.append(helper.make_function("", "Mine", ["x"], ["y"], [], proto.opset_import))
 
@@ -136,7 +152,7 @@ def no_manifest(proto: onnx.ModelProto) -> None:
 
 CHANGES: dict[str, tuple[Change, str]] = {
     "no manifest": (no_manifest, "not exported by edge-detect"),
-    "manifest of a newer schema": (replaced('"schema_version":1', '"schema_version":2'), "schema version 2"),
+    "manifest of a newer schema": (replaced('"schema_version":2', '"schema_version":3'), "schema version 3"),
     "manifest out of range": (replaced('"threshold":0.5', '"threshold":1.5'), "calibration.threshold"),
     "manifest that is no JSON": (lambda proto: setattr(proto.metadata_props[0], "value", "hello"), "damaged"),
     "manifest of 70 MB": (lambda proto: setattr(proto.metadata_props[0], "value", "x" * 70_000_000), "characters"),
@@ -165,6 +181,18 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "random numbers": (
         added(helper.make_node("RandomNormal", [], ["noise"], shape=[4])),
         "operator 'RandomNormal', which no model of ours has",
+    ),
+    "sparse weights elsewhere": (sparse_elsewhere, "sparse weights, which no model of ours has"),
+    "sparse constant elsewhere": (sparse_constant_elsewhere, "sparse weights, which no model of ours has"),
+    "a golden box inside out": (
+        replaced('"boxes_xyxy":[[33,17,63,47]]', '"boxes_xyxy":[[63,17,33,47]]'),
+        "a box is empty",
+    ),
+    "a golden map with ragged rows": (replaced('"cam":[[0.0,', '"cam":[['), "the rows of the cam differ"),
+    "boxes without bounds": (replaced('"size":2.0', '"size":1e308'), "calibration.boxes.size"),
+    "an input of two gigapixels": (
+        replaced('"input_hw":[64,96]', '"input_hw":[38400,57600]'),
+        "input_hw.*less than or equal to 4096",
     ),
     "NaN in the head": (weights("dense_weights.", [[np.nan], [0], [0]]), "finite"),
     "infinity in the head": (weights("dense_bias.", [np.inf]), "finite"),
@@ -220,9 +248,11 @@ def test_a_file_that_breaks_the_contract_is_refused_with_what_is_wrong(name: str
         (b"hello, world\n" * 99, "is no ONNX model"),
         (random.Random(0).randbytes(9_999), "is no ONNX model"),
         (tiny.model()[:-300], "(is no ONNX model|has no seal)"),
+        (tiny.model()[:4] + b"ORTM" + tiny.model()[8:], "(onnxruntime's own format|is damaged)"),
+        (seal(tiny.model()[:4] + b"ORTM" + tiny.model()[8:]), "onnxruntime's own format"),
         (tiny.model() + b"\0", "(is no ONNX model|has no seal|is damaged)"),
     ],
-    ids=["empty", "text", "random", "cut off", "longer"],
+    ids=["empty", "text", "random", "cut off", "another format", "another format, sealed", "longer"],
 )
 def test_what_is_no_model_is_refused(data: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "part.onnx"
@@ -236,7 +266,9 @@ def test_what_is_no_file_of_bearable_size_is_refused(tmp_path: Path) -> None:
     with open(large, "wb") as file:
         os.truncate(file.fileno(), MAX_BYTES + 1)
     assert "a model has at most" in refused(large)
-    assert "can't be read" in refused(tmp_path)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert "is no regular file" in refused(tmp_path)
+    assert "is no regular file" in refused(tmp_path / "pipe.onnx")
     assert "can't be read: No such file" in refused(tmp_path / "none.onnx")
 
 
