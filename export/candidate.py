@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Calibration, Manifest
 from edge_runtime.model import Model
 from edge_runtime.results import Box, Image
@@ -43,10 +44,13 @@ class Candidate:
 
 
 def ask(graph: onnx.ModelProto, draft: Manifest, asked: Questions) -> Candidate:
+    """Raises EdgeDetectError where an answer is not finite."""
     runtime = Model.from_bytes(convert.with_manifest(graph, draft))
     file = {batch: parity.ask_file(runtime, asked.images, batch) for batch in BATCHES}
     answers = file[BATCHES[0]]
     fine, residual = parity.fine_maps(runtime, asked.images, answers)
+    if not all(np.isfinite(found).all() for found in (answers.logits, answers.cams, fine)):
+        raise EdgeDetectError("its answers are not finite")
     seen = Validated(answers.margins, answers.cams, fine, np.array(asked.labels), asked.marked)
     calibration = calibrate(seen, draft.input_hw, asked.terms, guided=draft.wiring == "exact")
     return Candidate(graph, runtime, file, seen, calibration, residual)

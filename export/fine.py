@@ -150,9 +150,12 @@ def _way_back(
             gradient = back.convolution(gradient, *(back.dequantised(name, producers) for name in step.node.input[1:]))
             below -= 1
         else:
-            before = step.node.input[0]
-            height, width = _size(producers, before, input_hw)
-            gradient = back.max_pool(gradient, back.dequantised(before, producers), after, (height % 2, width % 2))
+            name = step.node.input[0]
+            before = back.dequantised(name, producers)
+            if before == name:  # in float; what follows may be rounded, and would equal none of its inputs
+                after = step.node.output[0]
+            height, width = _size(producers, name, input_hw)
+            gradient = back.max_pool(gradient, before, after, (height % 2, width % 2))
     height, width = _size(producers, step.after, input_hw)
     rows, columns = _size(producers, pooling.input[0], input_hw)
     product = back.node("ReduceSum", back.node("Mul", gradient, activations), back.constant([1], np.int64), keepdims=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Manifest, Quantisation
 from edge_runtime.results import Image
 from export import gate
@@ -58,7 +59,11 @@ def choose(
     for scheme in _schemes(forward, calibration, reduce_range):
         print(f"INT8, {scheme}: quantising and asking it all validation frames ...", file=sys.stderr)
         graph = complete(quantise(forward, calibration, scheme))
-        small = ask(graph, draft, asked)
+        try:
+            small = ask(graph, draft, asked)
+        except EdgeDetectError as err:
+            print(f"INT8, {scheme}: refused: {err}", file=sys.stderr)
+            continue
         found = gate.compare(plain, small, str(scheme), len(calibration), asked.images)
         breaches = [*limits.breaches(found), *_unsteady(small)]
         attempts.append(Attempt(found, tuple(breaches), graph.ByteSize()))

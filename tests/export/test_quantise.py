@@ -75,6 +75,26 @@ def test_convolutions_can_be_kept_in_float_and_the_most_sensitive_are_found() ->
     assert prediction.fine is not None and np.isfinite(prediction.fine.cam).all()
 
 
+@pytest.mark.parametrize(
+    "kept", [["block3_conv4"], ["block4_conv1"], ["block3_conv4", "block4_conv1"], ["block4_conv4", "block5_conv1"]]
+)
+def test_around_a_pooling_either_side_may_stay_in_float(kept: list[str]) -> None:
+    """The greatest of four is found whether it, they or neither were rounded."""
+    plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
+    graph = forward(plain)
+    floating = tuple(
+        node.name for node in graph.graph.node if node.op_type == "Conv" and any(name in node.name for name in kept)
+    )
+    assert len(floating) == len(kept)
+    mixed = explained(quantise(graph, frames(16), Scheme(floating=floating)), plain, "block3_conv4")
+    small = Model.from_bytes(with_manifest(mixed, tiny.manifest(input_hw=HW)))
+    for prediction in small.predict(frames(4, seed=1), -math.inf):
+        margin = float(prediction.logits[1] - prediction.logits[0])
+        assert prediction.fine is not None
+        size = cam.evidence(prediction.fine.cam, margin)
+        assert cam.residual(prediction.fine.cam, small.head, margin - prediction.fine.bias) < 0.05 * size
+
+
 FINE = Quantisation(
     scheme="minmax",
     frames=9,
