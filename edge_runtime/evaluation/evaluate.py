@@ -179,7 +179,7 @@ def table(figures: dict[str, Any]) -> str:
         lines += [
             (f"pixels: {name.replace('_', ' ')}", f"{share:.3f}") for name, share in found.get("pixels", {}).items()
         ]
-    for name, what in (("without_boxes", "its boxes"), ("without_control", "an equal box elsewhere")):
+    for name, what in (("without_boxes", "their boxes"), ("without_control", "equal boxes elsewhere")):
         if "proof" in figures:
             rate = figures["proof"][name]
             lines.append((f"caught defects that pass without {what}", str(Rate(rate["count"], rate["of"]))))

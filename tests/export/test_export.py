@@ -131,10 +131,28 @@ def test_the_threshold_serves_the_users_terms(
         (["--max-false-rejects", "200%"], "expected a share such as"),
         (["--max-false-rejects", "1%", "--cost-escape", "2"], "give one of them"),
         (["--defect-rate", "1%"], "belongs to --cost-escape"),
+        (["--gate", "missed=1"], "belong to --precision int8 or auto"),
     ):
         done = module("export", run / "model.keras", "-o", tmp_path / "none.onnx", *wrong)
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and says in done.stderr, done.stderr
         assert not (tmp_path / "none.onnx").exists()
+
+
+@pytest.mark.xdist_group("export")
+def test_marked_frames_fit_how_large_boxes_are_drawn(
+    bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
+) -> None:
+    run, part = trained("slim", bangles, runs, module), tmp_path / "part.onnx"
+    held_out = [frame for frame in json.loads((run / "split.json").read_text())["validation"] if frame["label"]]
+    for truth in (bangles / "truth.json", bangles / "masks"):
+        done = module("export", run, "-o", part, "--truth", truth)
+        assert done.returncode == 0, done.stderr
+        assert Model.load(part).manifest.calibration.boxes.marked == len(held_out)
+        assert f"fitted on {len(held_out)} marked frames" in edge_detect("info", part).stdout
+    (tmp_path / "truth.json").write_text('{"anomaly/other.jpg": {"boxes_xyxy": [[1, 1, 9, 9]]}}')
+    done = module("export", run, "-o", tmp_path / "none.onnx", "--truth", tmp_path / "truth.json")
+    assert done.returncode == 2 and f"knows none of the {len(held_out)} defective frames" in done.stderr
+    assert not (tmp_path / "none.onnx").exists()
 
 
 @pytest.mark.xdist_group("export")

@@ -181,6 +181,10 @@ def test_a_model_file_is_measured_on_frames_with_truth(
     assert {row["frame"]: row["truth_xyxy"] for row in rows}["anomaly/b.png"] == [[48, 32, 80, 64]]
     again = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "again", "--truth", truth, "--json")
     assert json.loads(again.stdout) == figures
+    proved = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "proved", "--truth", truth, "--prove")
+    assert "caught defects that pass without their boxes" in proved.stdout
+    proof = json.loads((tmp_path / "proved" / "evaluation.json").read_text())["proof"]
+    assert proof["without_boxes"] == {"count": 2, "of": 2} and proof["without_control"]["count"] == 0
 
 
 def test_the_worst_are_painted_and_without_truth_nothing_is_said_of_places(
