@@ -152,7 +152,7 @@ def test_a_reject_is_judged_again_without_its_box(edge_detect: Run, tiny_model: 
     assert reject["proof"]["without_boxes"]["margin"] < reject["margin"] - 3
     assert not reject["proof"]["control"]["flips"] and reject["elapsed_ms"]["prove"] > 0
     assert found["dark.png"]["proof"] is None and found["dark.png"]["account"] is None
-    done = edge_detect("frames", "-m", tiny_model, "-o", "out")
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--threshold", "0.006")
     assert done.returncode == 2 and "--prove" in done.stderr
 
 
