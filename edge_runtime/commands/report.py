@@ -1,0 +1,28 @@
+"""`report`: one page about everything in OUT."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_runtime.commands import console
+from edge_runtime.commands.options import Out
+
+
+def report(
+    out: Out,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it. Default: OUT/report.html.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="The model file of the results: adds what it promises.")
+    ] = None,
+) -> None:
+    """Write one page that needs no network: totals, scores, times, errors, and every reject with its picture.
+
+    Example: edge-detect report OUT -m part.onnx
+    """
+    from edge_runtime.views import report as page
+
+    page.write(out, output or out / page.NAME, model)
+    console.out(str(output or out / page.NAME))

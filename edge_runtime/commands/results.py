@@ -1,0 +1,79 @@
+"""`results`: the rows of OUT for other tools."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from edge_runtime.commands import console
+from edge_runtime.commands.options import Out
+from edge_runtime.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from edge_runtime.views.formats import Lines
+
+
+def results(
+    out: Out,
+    form: Annotated[
+        Literal["jsonl", "csv", "coco", "labelstudio"],
+        typer.Option(
+            "--format", "-f", help="jsonl and csv hold all rows, coco and labelstudio the last of each frame."
+        ),
+    ] = "jsonl",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE instead of stdout.")
+    ] = None,
+    verdict: Annotated[
+        Literal["good", "anomaly", "error", "skipped"] | None, typer.Option(help="Only frames with this verdict.")
+    ] = None,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Only frames inspected from then on; ISO 8601, UTC unless it says else.")
+    ] = "",
+    images: Annotated[
+        str, typer.Option(metavar="PREFIX", help="labelstudio: what stands before a frame's name in its address.")
+    ] = "/data/local-files/?d=",
+) -> None:
+    """Print what inspect or watch has found, for a spreadsheet, a script or a labelling tool. Also while watch runs.
+
+    There is no Parquet: pandas reads the csv or jsonl and writes it.
+
+    Example: edge-detect results OUT --format csv -o results.csv
+    """
+    from edge_runtime.line.durable import write_bytes
+    from edge_runtime.line.record import Record
+    from edge_runtime.views import formats
+
+    chosen = formats.Choice(verdict, _utc(since), images)
+    with Record(out) as record:
+        lines = formats.FORMATS[form](record, chosen)
+        if output is None:
+            _print(lines)
+        else:
+            write_bytes(output, (f"{line}\n".encode(errors="backslashreplace") for line in lines))
+            console.say(f"{output}: written")
+
+
+def _print(lines: "Lines") -> None:
+    """A reader that has seen enough, as `head` has, is no error."""
+    try:
+        for line in lines:
+            console.out(line)
+    except OutputError as err:
+        if not isinstance(err.__context__, BrokenPipeError):
+            raise
+
+
+def _utc(text: str) -> str:
+    """Any ISO 8601 time as it stands in `inspected_at`, so that the two compare as text."""
+    if not text:
+        return ""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--since {text}: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"
+        ) from None
+    time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
