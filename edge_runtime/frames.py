@@ -13,22 +13,24 @@ import cv2
 import numpy as np
 
 from edge_runtime.errors import FrameError, UsageError
+from edge_runtime.headers import Header, probe
+from edge_runtime.line.record import LEDGER
 from edge_runtime.results import Frame
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_BYTES = 512 * 1024 * 1024
 
 
-LEDGER = "ledger.sqlite"
-"""A folder that holds one is somebody's output: the pictures in it are no frames."""
-
-
 @dataclass(frozen=True, slots=True)
 class FrameFile:
-    """Where a frame lies, and its name in the results: `/`-separated, relative to what was asked for."""
+    """Where a frame lies, and its name in the results: `/`-separated, relative to what was asked for.
+
+    camera: the folder it was found in, relative like `source`, where several folders were asked for.
+    """
 
     path: Path
     source: str
+    camera: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,20 @@ def find(inputs: Sequence[str]) -> Found:
         base = Path(os.path.commonpath([root if os.path.isdir(root) else root.parent for root in roots]))
     except ValueError as err:
         raise UsageError(f"the inputs lie on different drives ({err}); inspect them one by one") from None
-    paths = dict.fromkeys(path for root in roots for path in _walk(root))
-    if not paths:
+    several = len({root for root in roots if os.path.isdir(root)}) > 1
+    cameras: dict[Path, str | None] = {}
+    for root in roots:
+        camera = _name(root, base) if several and root != base and os.path.isdir(root) else None
+        for path in _walk(root):
+            cameras.setdefault(path, camera)
+    if not cameras:
         kinds = " ".join(sorted(SUFFIXES))
         raise UsageError(f"no frames found in {', '.join(map(str, inputs))} (looked for {kinds})")
-    return Found(base, tuple(FrameFile(path, printable(path.relative_to(base).as_posix())) for path in paths))
+    return Found(base, tuple(FrameFile(path, _name(path, base), camera) for path, camera in cameras.items()))
+
+
+def _name(path: Path, base: Path) -> str:
+    return printable(path.relative_to(base).as_posix())
 
 
 def _expand(inputs: Sequence[str]) -> Iterator[str]:
@@ -100,7 +111,7 @@ def _walk(root: Path) -> Iterator[Path]:
     seen: set[str] = set()
     for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen or LEDGER in names:
+        if real in seen or LEDGER in names:  # somebody's output: the pictures in it are no frames
             subfolders.clear()
             continue
         seen.add(real)
@@ -120,9 +131,16 @@ def printable(name: str) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a regular file, at most MAX_BYTES of them. Raises FrameError.
+    """The bytes of a regular file, at most MAX_BYTES of them. Raises FrameError."""
+    return read_file(path)[0]
 
-    cv2 never sees a path: it crashes on names that are no UTF-8 and hangs on a FIFO.
+
+def read_file(path: Path) -> tuple[bytes, os.stat_result]:
+    """The bytes of a regular file, at most MAX_BYTES of them, and what the opened file said of itself. Raises FrameError.
+
+    cv2 never sees a path: it crashes on names that are no UTF-8 and hangs on a FIFO. A link to a regular file is
+    followed wherever it leads: a line may well link its frames. A file that is renamed, replaced or removed
+    meanwhile is read as it was when it was opened.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -130,39 +148,61 @@ def read_bytes(path: Path) -> bytes:
     except OSError as err:
         raise FrameError(f"can't be opened: {err.strerror}") from None
     try:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
+        before = os.fstat(handle)
+        if not stat.S_ISREG(before.st_mode):
             raise FrameError("is no regular file")
-        if info.st_size > MAX_BYTES:
-            raise FrameError(f"has {info.st_size:,} bytes; more than {MAX_BYTES:,} are not read")
+        if before.st_size > MAX_BYTES:
+            raise FrameError(f"has {before.st_size:,} bytes; more than {MAX_BYTES:,} are not read")
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(MAX_BYTES)
+            data = file.read(before.st_size + 1)
+        after = os.fstat(handle)
     except OSError as err:
         raise FrameError(f"can't be read: {err.strerror}") from None
     finally:
         os.close(handle)
+    if (len(data), before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(data) != before.st_size:
+        raise FrameError("was changed while it was read; whatever writes it has not finished")
+    return data, before
 
 
-def decode(data: bytes) -> np.typing.NDArray[np.uint8]:
+_REDUCED = {
+    1: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+def decode(data: bytes, reduce: int = 1) -> np.typing.NDArray[np.uint8]:
     """Image bytes -> (H, W, 3) uint8 BGR. Raises FrameError for anything that is not a whole 8-bit image.
 
     Grey becomes three equal channels, alpha is dropped, the EXIF rotation is applied, and of a file with
-    several pictures the first is taken.
+    several pictures the first is taken. reduce: 2, 4 or 8 decodes a JPEG to 1/2, 1/4 or 1/8 of its width and height,
+    rounded up. Raises ValueError for reducing anything else.
     """
-    if not data:
-        raise FrameError("is empty (0 bytes)")
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        # No end-of-image marker after the last start-of-scan: libjpeg would fill the rest with grey.
-        raise FrameError(f"ends after {len(data):,} bytes without a JPEG end marker; it was not written completely")
+    header = probe(data)
+    if reduce not in _REDUCED or (reduce != 1 and header.kind != "JPEG"):
+        raise ValueError(f"a {header.kind} can't be decoded at 1/{reduce}; a JPEG can, at 1/2, 1/4 and 1/8")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduce])
     except cv2.error as err:
         raise FrameError(f"can't be decoded: {str(err.err).strip()}") from None
     if image is None:
-        raise FrameError("is no image that can be decoded, or is damaged")
+        raise FrameError(f"is a damaged {header.kind}, or of a kind that is not read")
     if image.dtype != np.uint8:
         raise FrameError(f"has {image.dtype} pixels; frames must have 8 bits per channel")
+    _check_size(image, header, reduce)
     return np.asarray(image, np.uint8)
+
+
+def _check_size(image: np.typing.NDArray[np.generic], header: Header, reduce: int) -> None:
+    """Two readers that understand a file differently: one of them is being fooled. The EXIF rotation may swap the sides."""
+    expected = (-(-header.height // reduce), -(-header.width // reduce))
+    if image.shape[:2] not in (expected, expected[::-1]):
+        raise FrameError(
+            f"is damaged: its {header.kind} header says {header.width} x {header.height} pixels, it holds "
+            f"{image.shape[1] * reduce} x {image.shape[0] * reduce}"
+        )
 
 
 def read(file: FrameFile) -> Frame:

@@ -125,7 +125,10 @@ def test_a_png_that_ends_early_is_refused(cut: float) -> None:
         (b"hello, I am text", "no image"),
         (encoded(".png", PICTURE.astype(np.uint16) * 256), "uint16"),
         (encoded(".tiff", PICTURE.astype(np.float32)), "float32"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + bytes(64), "decoded"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + bytes(64),
+            "has 60,000 x 60,000 pixels",
+        ),
     ],
 )
 def test_what_is_no_whole_8_bit_image_is_refused_with_the_reason(data: bytes, says: str) -> None:
