@@ -5,9 +5,9 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ from edge_runtime.errors import FrameError, UsageError
 from edge_runtime.headers import Header, probe
 from edge_runtime.line.record import LEDGER
 from edge_runtime.results import Frame
+
+# What is wrong with a frame is said in a FrameError; cv2 would say it on stderr, too.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_BYTES = 512 * 1024 * 1024
@@ -58,7 +61,7 @@ def find(inputs: Sequence[str]) -> Found:
     cameras: dict[Path, str | None] = {}
     for root in roots:
         camera = _name(root, base) if several and root != base and os.path.isdir(root) else None
-        for path in _walk(root):
+        for path in walk(root, _unreadable):
             cameras.setdefault(path, camera)
     if not cameras:
         kinds = " ".join(sorted(SUFFIXES))
@@ -104,12 +107,21 @@ def _lines(data: bytes, what: str) -> list[str]:
     return lines
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def is_frame(relative: PurePath) -> bool:
+    """Whether a file of this name, below a folder of frames, is one: neither hidden nor in a hidden folder."""
+    return relative.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in relative.parts)
+
+
+def walk(root: Path, onerror: Callable[[OSError], None]) -> Iterator[Path]:
+    """The frames below a folder, in name order; links to folders are followed once. A file is passed on as it is.
+
+    onerror: told of each folder that can't be searched.
+    """
     if not os.path.isdir(root):
         yield root
         return
     seen: set[str] = set()
-    for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=onerror, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen or LEDGER in names:  # somebody's output: the pictures in it are no frames
             subfolders.clear()
@@ -117,7 +129,7 @@ def _walk(root: Path) -> Iterator[Path]:
         seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+            if is_frame(PurePath(name)):
                 yield Path(folder, name)
 
 

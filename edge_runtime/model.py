@@ -32,9 +32,11 @@ class Model:
     session: ort.InferenceSession
 
     @classmethod
-    def load(cls, path: Path, threads: int = 0, provider: str = "cpu", sha256: str = "") -> "Model":
+    def load(
+        cls, path: Path, threads: int = 0, provider: str = "cpu", sha256: str = "", spinning: bool = True
+    ) -> "Model":
         """Read, check and start a model file. threads: 0 takes every core this process may use. provider: of PROVIDERS.
-        sha256: hex, what the file must have; empty for any.
+        sha256: hex, what the file must have; empty for any. spinning: whether its threads wait for work awake: quicker, at full load.
 
         The bytes that are hashed are the bytes that are run. Raises ModelError, UsageError for a provider that is not there.
         """
@@ -51,18 +53,19 @@ class Model:
             found = hashlib.sha256(data).hexdigest()
             if sha256 and sha256.lower() != found:
                 raise ModelError(f"has the sha256 {found}; {sha256.lower()} is required")
-            return cls.from_bytes(data, threads, provider)
+            return cls.from_bytes(data, threads, provider, spinning)
         except ModelError as err:
             raise ModelError(f"{path}: {err}") from None
 
     @classmethod
-    def from_bytes(cls, data: bytes, threads: int = 0, provider: str = "cpu") -> "Model":
+    def from_bytes(cls, data: bytes, threads: int = 0, provider: str = "cpu", spinning: bool = True) -> "Model":
         chosen = execution_provider(provider)
         sealed = onnx_file.sealed(data)
         onnx_file.check(data)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
         options.add_session_config_entry(
             "session.load_model_format", "ONNX"
         )  # what was checked, whatever it looks like
@@ -125,8 +128,13 @@ def execution_provider(name: str) -> str:
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity where the system tells, else all."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may use: its affinity where the system tells, else all; no more than its container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no Linux, no limit ("max"), or cgroups of another kind
+        return cores
 
 
 def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:

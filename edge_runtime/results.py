@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     GOOD = "good"
     ANOMALY = "anomaly"
     ERROR = "error"
+    SKIPPED = "skipped"
 
 
 def probability(margin: float, temperature: float) -> float:
@@ -158,7 +159,7 @@ class Maps:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The result for one frame: judged (verdict, score, margin, ...) or `error` with the reason.
+    """The result for one frame: judged (verdict, score, margin, ...), or `error` or `skipped` with the reason.
 
     score: probability of `anomaly` in [0, 1]. margin: logit(anomaly) - logit(good).
     threshold: the score from which on a frame is an anomaly. residual: |mean(CAM) + offset - margin|
@@ -181,8 +182,8 @@ class Inspection:
     error: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.verdict is Verdict.ERROR) != (self.error is not None):
+        judged = self.verdict in (Verdict.GOOD, Verdict.ANOMALY)
+        if judged != (self.error is None):
             raise ValueError(f"{self.source}: verdict {self.verdict} with error {self.error!r}")
-        judged = self.score is not None and math.isfinite(self.score)
-        if self.verdict is not Verdict.ERROR and not judged:
+        if judged and not (self.score is not None and math.isfinite(self.score)):
             raise ValueError(f"{self.source}: verdict {self.verdict} without a finite score")

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 
 from edge_runtime import frames
-from edge_runtime.durable import write_bytes
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model

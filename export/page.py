@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from edge_runtime.durable import write_bytes
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import Manifest
 from export import parity
 from export.gate import Limits

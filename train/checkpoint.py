@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.durable import write_bytes
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.errors import UsageError
 from edge_runtime.results import Array
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge_runtime import frames
-from edge_runtime.durable import LOCK, hold
+from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.results import Array, Image
 from train import audit, checkpoint, run

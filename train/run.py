@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_runtime.durable import write_bytes
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.errors import UsageError
 from train.audit import Audit
 from train.data import Split

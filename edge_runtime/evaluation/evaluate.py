@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge_runtime import boxes, cam, frames
-from edge_runtime.durable import write_bytes
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.evaluation import image_level, localisation
 from edge_runtime.evaluation.bounds import Rate, percent, promise
@@ -26,7 +26,7 @@ from edge_runtime.evaluation.truth import (
     shrink,
 )
 from edge_runtime.inspector import Inspector, Judgement
-from edge_runtime.overlay import Painter
+from edge_runtime.views.overlay import Painter
 from edge_runtime.preprocess import to_frame
 from edge_runtime.results import Box, Frame, Inspection, Verdict
 

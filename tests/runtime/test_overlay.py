@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_runtime import overlay
+from edge_runtime.views import overlay
 from edge_runtime.results import Array, Box, Defect, Image, Inspection, Maps, Verdict
 from tests.tiny import frame, manifest
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.durable import hold
+from edge_runtime.line.durable import hold
 from tests.conftest import ROOT, Run
 
 pytestmark = pytest.mark.xdist_group("train")

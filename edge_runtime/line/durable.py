@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge_runtime.errors import OutputError
@@ -11,13 +12,13 @@ from edge_runtime.errors import OutputError
 LOCK = ".lock"
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write to a temporary name, sync, rename, sync the folder. Raises OutputError; then nothing is left behind."""
     temporary = path.with_name(f".{path.name}.part")
     try:
         make_folder(path.parent)
         with open(temporary, "wb") as file:
-            file.write(data)
+            file.writelines((data,) if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

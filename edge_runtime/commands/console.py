@@ -1,0 +1,52 @@
+"""How commands talk to people: lines on stdout for data, words and progress on stderr."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edge_runtime.commands.options import Exit
+from edge_runtime.errors import OutputError
+
+
+def out(line: str) -> None:
+    """Print a line of data. Raises OutputError where stdout is closed or full."""
+    try:
+        print(line, flush=True)
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(
+            f"stdout can't be written: {err.strerror}; what is in --out is kept, and the same command continues"
+        ) from None
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def row_line(row: dict[str, Any]) -> str:
+    """A result row as a line for people."""
+    if row["error"] is not None:
+        return f"{'error':8} {'-':>6}  {row['error']}"
+    boxes = "  ".join(
+        f"[{','.join(map(str, defect['box_xyxy']))}] {defect['contribution']:.0%}" for defect in row["defects"]
+    )
+    return f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}".rstrip()
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr where that is a terminal; yields what to tell it: done, total."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as shown:
+        task = shown.add_task(what)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def stop(said: str = "stopped; what was judged is kept, and the same command continues") -> None:
+    """Ctrl-C: typer would end with 1, which means "anomalies found" here."""
+    say(f"\n{said}")
+    raise SystemExit(Exit.INTERRUPTED)

@@ -1,0 +1,30 @@
+"""`demo`: a first look, with what is bundled."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_runtime.commands import console, running
+from edge_runtime.commands.options import Exit
+from edge_runtime.line.job import Job
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("edge-detect-demo"),
+) -> None:
+    """Inspect the bundled frames with the bundled model and leave pictures to look at."""
+    bundled = Path(__file__).parents[1] / "demo"
+    job = Job(
+        inputs=(str(bundled / "frames"),),
+        model=str(bundled / "model.onnx"),
+        out=str(out),
+        kinds=("overlay", "panel"),
+        save_for="all",
+        check_first=False,
+    )
+    counts = running.follow(job, stopped=console.stop)
+    if counts["repeated"]:
+        console.say(f"{counts['repeated']} frames were judged by an earlier demo.")
+    console.say(f"\nLook at the pictures in {out / 'overlay'} and the method's five steps in {out / 'panel'}.")
+    raise typer.Exit(Exit.NOT_DONE if counts["error"] else Exit.NOTHING_FOUND)

@@ -1,0 +1,51 @@
+"""`evaluate`: how good is a model file, on frames whose class is known?"""
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_runtime.commands import console
+from edge_runtime.commands.options import Exit, ModelOption, Prove, Threads, Threshold
+from edge_runtime.errors import require
+
+
+def evaluate(
+    frames: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FRAMES", help="Folder with good/ and anomaly/, or the same under test/, or the MVTec layout."
+        ),
+    ],
+    model: ModelOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for evaluation.json, frames.jsonl and the worst.")],
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Where the defects are: a truth.json, or a folder of masks. Adds how well they are located."),
+    ] = None,
+    threshold: Threshold = None,
+    prove: Prove = False,
+    threads: Threads = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of the table.")] = False,
+) -> None:
+    """Measure a model file on frames with known classes: escapes, false rejects, and what they promise.
+
+    Example: edge-detect evaluate test/ -m part.onnx -o evaluation --truth test/truth.json
+    """
+    require("sklearn", extra="evaluate")
+    from edge_runtime.evaluation import evaluate as evaluation
+    from edge_runtime.inspector import Inspector
+    from edge_runtime.model import Model
+
+    inspector = Inspector(Model.load(model, threads), threshold, prove=prove, explain_all=truth is not None)
+    evaluation.prepare_out(out, frames)
+    signal.signal(signal.SIGINT, lambda *_: console.stop("stopped; nothing was written"))
+    with console.bar("evaluating") as progress:
+        found = evaluation.evaluate(frames, inspector, truth, progress)
+    evaluation.write(out, found, inspector)
+    console.out(json.dumps(found.figures) if as_json else evaluation.table(found.figures))
+    for error in found.errors:
+        console.say(f"error: {error}")
+    raise typer.Exit(Exit.NOT_DONE if found.errors else Exit.NOTHING_FOUND)

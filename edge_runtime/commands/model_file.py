@@ -1,0 +1,37 @@
+"""`info` and `check`: what a model file says, and whether it answers on this PC as it did where it was exported."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from edge_runtime.commands import console
+from edge_runtime.commands.options import ModelArgument, Provider, RequiredSha256, Threads
+
+
+def info(
+    model: ModelArgument, as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False
+) -> None:
+    """Show what a model file says about itself."""
+    from edge_runtime.describe import described
+    from edge_runtime.model import Model, available_providers
+
+    loaded = Model.load(model)
+    if as_json:
+        console.out(json.dumps({"sha256": loaded.sha256, **loaded.manifest.model_dump()}))
+        return
+    told = {"file": f"sha256 {loaded.sha256}", **described(loaded.manifest)}
+    told["providers"] = f"{', '.join(available_providers())} (of the onnxruntime installed here)"
+    for name, value in told.items():
+        console.out(f"{name:14} {value}")
+
+
+def check(
+    model: ModelArgument, require_sha256: RequiredSha256 = "", provider: Provider = "cpu", threads: Threads = 0
+) -> None:
+    """Replay the golden frames inside a model file on this PC; exit 2 where its answers have drifted."""
+    from edge_runtime.golden import replay
+    from edge_runtime.model import Model
+
+    for line in replay(Model.load(model, threads, provider, require_sha256)):
+        console.out(line)

@@ -1,0 +1,93 @@
+"""What inspect, watch and demo share: a supervised run, followed to its end and told to people."""
+
+import json
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from edge_runtime.commands import console
+from edge_runtime.commands.progress import Progress
+from edge_runtime.errors import UsageError
+from edge_runtime.line.events import Done, Event, Ready
+from edge_runtime.line.job import Job
+from edge_runtime.line.supervisor import Supervisor
+from edge_runtime.views import PICTURES
+
+
+def kinds(save: str) -> tuple[str, ...]:
+    """`--save` as names. Raises UsageError for a picture that does not exist."""
+    found = tuple(dict.fromkeys(kind.strip() for kind in save.split(",") if kind.strip() not in ("", "none")))
+    unknown = sorted(set(found) - set(PICTURES))
+    if unknown:
+        raise UsageError(f"--save {','.join(unknown)}: no such picture; there are {', '.join(PICTURES)}")
+    return found
+
+
+def follow(
+    job: Job,
+    form: str = "lines",
+    told: Callable[[Event, Supervisor], None] = lambda _, __: None,
+    stopped: Callable[[], None] = lambda: None,
+) -> Counter[str]:
+    """Run a job to its end. Returns the frames per verdict, and under `repeated`, `proved` and `explained` what else they were.
+
+    form: of the rows on stdout, `lines`, `json` or `none`. told: of every event. stopped: called when a signal has
+    stopped the run. Raises EdgeDetectError.
+    """
+    supervisor = Supervisor(job, console.say)
+    counts: Counter[str] = Counter()
+    with Progress(job.watching is not None, shown=form != "none") as progress, _signals(supervisor) as signalled:
+        for event in supervisor.run():
+            _count(event, counts)
+            if isinstance(event, Done) and not event.repeated and form != "none":
+                console.out(json.dumps(_stored(event)) if form == "json" else console.row_line(event.row))
+            progress.show(event, counts)
+            told(event, supervisor)
+    if signalled:
+        stopped()
+    return counts
+
+
+def _count(event: Event, counts: Counter[str]) -> None:
+    if isinstance(event, Ready) and event.earlier:
+        counts.update(event.earlier)
+        counts["repeated"] += sum(event.earlier.values())
+    elif isinstance(event, Done):
+        counts[event.row["verdict"]] += 1
+        counts["repeated"] += event.repeated
+        if event.row.get("proof"):
+            counts["proved"] += 1
+            counts["explained"] += event.row["proof"]["without_boxes"]["flips"]
+
+
+def _stored(event: Done) -> dict[str, object]:
+    """The row as it stands in results.jsonl."""
+    return {key: value for key, value in event.row.items() if key != "id"}
+
+
+@contextmanager
+def _signals(supervisor: Supervisor) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM let what is in work finish; a second one does not. Yields those that came."""
+    came: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            supervisor.kill()
+        else:
+            supervisor.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def listed(inputs: list[str]) -> str:
+    """What came on stdin, where `-` asks for it."""
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if "-" in inputs else ""

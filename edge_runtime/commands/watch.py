@@ -1,0 +1,183 @@
+"""`watch`: judge frames as they arrive, for years."""
+
+from base64 import b64decode
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_runtime.commands import console, running
+from edge_runtime.commands.options import (
+    Jobs,
+    ModelOption,
+    NewOut,
+    Prove,
+    Provider,
+    Quiet,
+    RequiredSha256,
+    Save,
+    SaveFor,
+    SaveForOption,
+    SingleBox,
+    Threads,
+    Threshold,
+)
+from edge_runtime.errors import UsageError, require
+from edge_runtime.line.events import Done, Event, Preview, Ready, Status
+from edge_runtime.line.heartbeat import Heartbeat
+from edge_runtime.line.job import Job, Watching
+from edge_runtime.line.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from edge_runtime.serve.board import Board
+
+FOR_THE_SCREEN = ("overlay", "input", "heat", "panel")
+
+
+def watch(
+    folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders that cameras write frames to.")],
+    model: ModelOption,
+    out: NewOut,
+    save: Save = "overlay",
+    save_for: SaveForOption = SaveFor.ANOMALY,
+    threshold: Threshold = None,
+    single_box: SingleBox = False,
+    prove: Prove = False,
+    check_first: Annotated[
+        bool, typer.Option("--check/--no-check", help="Replay the file's golden frames at every start.")
+    ] = True,
+    require_sha256: RequiredSha256 = "",
+    provider: Provider = "cpu",
+    jobs: Jobs = 0,
+    threads: Threads = 0,
+    settle_ms: Annotated[
+        float, typer.Option(min=0, help="A file that nobody closes is read when it has not changed for so long.")
+    ] = 500,
+    incomplete_after: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="A file that stays unreadable for so long is an error.")
+    ] = 10,
+    rescan: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks at all files, at least.")
+    ] = 5,
+    poll: Annotated[
+        bool, typer.Option("--poll", help="Look only, without events: for network shares, which send none.")
+    ] = False,
+    newest_first: Annotated[
+        bool, typer.Option("--newest-first", help="When frames pile up, judge the newest and skip those that wait.")
+    ] = False,
+    skip_after: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="With --newest-first: a frame that waits longer is skipped.")
+    ] = 10,
+    keep_days: Annotated[
+        float, typer.Option(min=0, metavar="DAYS", help="Delete pictures that are older; rows stay. 0 keeps all.")
+    ] = 0,
+    max_gb: Annotated[
+        float, typer.Option(min=0, metavar="GB", help="Delete the oldest pictures beyond so much. 0 keeps all.")
+    ] = 0,
+    serve: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Show an operator screen there, e.g. 127.0.0.1:8080.")
+    ] = "",
+    serve_token: Annotated[
+        str,
+        typer.Option(
+            metavar="SECRET", envvar="EDGE_DETECT_TOKEN", help="Who asks must know it. Needed beyond this PC."
+        ),
+    ] = "",
+    quiet: Quiet = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result rows instead of a line per frame.")] = False,
+) -> None:
+    """Judge frames as cameras write them, until Ctrl-C or SIGTERM; each exactly once, also after a power cut.
+
+    Example: edge-detect watch line1/ line2/ -m part.onnx -o results --serve 127.0.0.1:8080
+    """
+    kinds = running.kinds(save)
+    if serve:
+        kinds = tuple(dict.fromkeys((*kinds, *FOR_THE_SCREEN)))
+    job = Job(
+        inputs=tuple(folders),
+        model=str(model),
+        out=str(out),
+        kinds=kinds,
+        save_for=save_for,
+        threshold=threshold,
+        single_box=single_box,
+        prove=prove,
+        check_first=check_first,
+        sha256=require_sha256,
+        provider=provider,
+        jobs=jobs,
+        threads=threads,
+        previews=bool(serve),
+        watching=Watching(
+            settle_s=settle_ms / 1000,
+            incomplete_s=incomplete_after,
+            rescan_s=rescan,
+            poll=poll,
+            newest_first=newest_first,
+            skip_after_s=skip_after,
+            keep_days=keep_days,
+            max_gb=max_gb,
+        ),
+    )
+    watched = Watched(out, _board(serve, serve_token, out))
+    form = "json" if as_json else "none" if quiet else "lines"
+    counts = running.follow(job, form, watched.told, watched.heartbeat.stopping)
+    judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error", "skipped"))
+    console.say(f"stopped: {judged}. Results are in {out}; the same command goes on")
+
+
+class Watched:
+    """Passes on what the workers tell: to the heartbeat, and to the operator screen."""
+
+    def __init__(self, out: Path, board: "Board | None") -> None:
+        self.heartbeat, self._board = Heartbeat(out), board
+        self._counts: Counter[str] = Counter()
+        self._before = 0
+
+    def told(self, event: Event, supervisor: Supervisor) -> None:
+        if isinstance(event, Ready):
+            self._before = self._counts.total()
+            self.heartbeat.ready()
+            self.health("running")
+        elif isinstance(event, Status):
+            status = self._of_all(event)
+            self.heartbeat.beat(status, supervisor.restarts)
+            if self._board is not None:
+                self._board.status(status)
+        elif isinstance(event, Done):
+            self._counts[event.row["verdict"]] += 1
+            if self._board is not None and not event.repeated:
+                self._board.done(event.row)
+        elif isinstance(event, Preview) and self._board is not None:
+            self._board.preview(event.row, b64decode(event.jpeg))
+
+    def health(self, worker: str) -> None:
+        if self._board is not None:
+            self._board.health(worker)
+
+    def _of_all(self, now: Status) -> Status:
+        """Of all workers of this run: what one left waiting, the next has found again."""
+        return replace(
+            now,
+            seen=self._before + now.seen,
+            done=self._counts["good"] + self._counts["anomaly"],
+            error=self._counts["error"],
+            skipped=self._counts["skipped"],
+        )
+
+
+def _board(address: str, token: str, out: Path) -> "Board | None":
+    if not address:
+        return None
+    require("starlette", "uvicorn", "prometheus_client", extra="serve")
+    from edge_runtime.serve.board import Board
+    from edge_runtime.serve.server import start
+
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit()):
+        raise UsageError(f"--serve {address}: expected HOST:PORT, for example 127.0.0.1:8080")
+    board = Board(out)
+    console.say(f"operator screen: {start(board, host.strip('[]'), int(port), token or None).url}")
+    return board

@@ -1,0 +1,197 @@
+"""Folders that frames arrive in, as a queue. Looking at all files is the truth; events of the system only make it look sooner,
+for they get lost when many files come at once, and network shares send none.
+"""
+
+import heapq
+import itertools
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+from edge_runtime import frames
+from edge_runtime.errors import FrameError, UsageError
+from edge_runtime.frames import FrameFile
+from edge_runtime.line.events import Status
+from edge_runtime.line.job import Watching
+from edge_runtime.line.ledger import GONE, Ledger, state_of
+from edge_runtime.line.pipeline import Caution, Outcome, Work
+from edge_runtime.line.wake import Wake
+
+MAX_PENDING = 50_000
+"""Frames kept in mind; what lies in the folders beyond is found by a later look."""
+LOOKING_SHARE = 0.1
+"""Of the time, at most, for looking at all files."""
+MAX_IDLE_S = 0.5
+
+
+class Stage(Enum):
+    SETTLING = auto()
+    READY = auto()
+    UNDER_WAY = auto()
+
+
+@dataclass(slots=True)
+class Pending:
+    """A file that has no row yet. state: when last looked at. changed: when it was last seen to change, and ready: when it may
+    be read (monotonic seconds). closed: by whoever wrote it, or moved here."""
+
+    file: FrameFile
+    state: str
+    changed: float
+    ready: float
+    closed: bool = False
+    stage: Stage = Stage.SETTLING
+
+
+class Folder:
+    """The queue. One thread calls work(), over() and status(); put_off() may be called from any."""
+
+    def __init__(self, inputs: Sequence[str], watching: Watching, crashed: Mapping[str, int]) -> None:
+        """crashed: frame -> how many workers died over it. Raises UsageError for an input that is no folder."""
+        self.base, self._roots = _roots(inputs)
+        self._rule, self._crashed = watching, dict(crashed)
+        self._pending: dict[str, Pending] = {}
+        self._due: list[tuple[float, int, str]] = []
+        self._ready: deque[Pending] = deque()
+        self._numbers = itertools.count()
+        self._counts: Counter[str] = Counter()
+        self._seen = self._under_way = 0
+        self._next_look = 0.0
+
+    def work(self, ledger: Ledger, stop: threading.Event) -> Iterator[Work | None]:
+        """Frames to inspect as they become ready, None while there are none; ends after stop."""
+        with Wake([root for root, _ in self._roots], self._rule.poll) as wake:
+            while not stop.is_set():
+                for path, closed in wake.hints():
+                    self._look_at_one(path, closed, ledger)
+                if time.monotonic() >= self._next_look:
+                    self._look_at_all(ledger)
+                self._let_ready()
+                if self._ready:
+                    yield self._next()
+                    continue
+                yield None
+                if not self._under_way:
+                    wake.wait(self._idle_s())
+
+    def over(self, outcome: Outcome) -> None:
+        """A frame has its row, or was put off."""
+        self._under_way -= 1
+        source = outcome.file.source
+        if outcome.row is not None:
+            self._counts[outcome.row["verdict"]] += 1
+            del self._pending[source]
+            return
+        pending = self._pending[source]
+        pending.stage, pending.closed = Stage.SETTLING, False
+        self._ready_at(pending, pending.changed + self._rule.incomplete_s)
+
+    def put_off(self, file: FrameFile, _: FrameError) -> bool:
+        """Whether a frame that can't be read may still become readable: it has not been left alone for long enough."""
+        pending, state = self._pending[file.source], state_of(file.path)
+        self._note(pending, state)
+        return state != GONE and time.monotonic() < pending.changed + self._rule.incomplete_s
+
+    def status(self) -> Status:
+        return Status(
+            seen=self._seen,
+            done=self._counts["good"] + self._counts["anomaly"],
+            error=self._counts["error"],
+            skipped=self._counts["skipped"],
+            pending=len(self._pending),
+            lag_s=round(time.monotonic() - self._ready[0].ready, 3) if self._ready else 0.0,
+        )
+
+    def _look_at_all(self, ledger: Ledger) -> None:
+        started = time.monotonic()
+        for root, camera in self._roots:
+            for path in frames.walk(root, lambda _: None):  # a folder that is gone has no frames; it may come back
+                self._look(path, camera, False, ledger)
+        ended = time.monotonic()
+        self._next_look = max(started + self._rule.rescan_s, ended + (ended - started) / LOOKING_SHARE)
+
+    def _look_at_one(self, path: Path, closed: bool, ledger: Ledger) -> None:
+        for root, camera in self._roots:
+            if path.is_relative_to(root):
+                if frames.is_frame(path.relative_to(root)):
+                    self._look(path, camera, closed, ledger)
+                return
+
+    def _look(self, path: Path, camera: str | None, closed: bool, ledger: Ledger) -> None:
+        """Queue a file that is not known in this state, or note what has become of one that is queued."""
+        source = frames.printable(path.relative_to(self.base).as_posix())
+        pending, state = self._pending.get(source), state_of(path)
+        if pending is None:
+            if state == GONE or len(self._pending) >= MAX_PENDING or ledger.unchanged(source, state):
+                return
+            pending = Pending(FrameFile(path, source, camera), state, time.monotonic(), 0.0, closed)
+            self._pending[source] = pending
+            self._seen += 1
+            self._ready_at(pending, pending.changed + (0 if closed else self._rule.settle_s))
+        elif pending.stage is Stage.SETTLING and (self._note(pending, state) or closed):
+            pending.closed = closed
+            self._ready_at(pending, pending.changed + (0 if closed else self._rule.settle_s))
+
+    def _note(self, pending: Pending, state: str) -> bool:
+        """Note a file's state; whether it has changed."""
+        if state == pending.state:
+            return False
+        pending.state, pending.changed = state, time.monotonic()
+        return True
+
+    def _ready_at(self, pending: Pending, moment: float) -> None:
+        pending.ready = moment
+        heapq.heappush(self._due, (moment, next(self._numbers), pending.file.source))
+
+    def _let_ready(self) -> None:
+        while self._due and self._due[0][0] <= time.monotonic():
+            moment, _, source = heapq.heappop(self._due)
+            pending = self._pending.get(source)
+            if pending is None or pending.stage is not Stage.SETTLING or pending.ready != moment:
+                continue
+            state = state_of(pending.file.path)
+            if state == GONE:  # before it could be read: it was never a frame
+                del self._pending[source]
+                self._seen -= 1
+            elif self._note(pending, state) and not pending.closed:
+                self._ready_at(pending, pending.changed + self._rule.settle_s)
+            else:
+                pending.stage = Stage.READY
+                self._ready.append(pending)
+
+    def _next(self) -> Work:
+        """The next of the ready ones: the oldest; or the newest, after those that have waited too long."""
+        waited = time.monotonic() - self._ready[0].ready
+        overdue = self._rule.newest_first and len(self._ready) > 1 and waited > self._rule.skip_after_s
+        pending = self._ready.pop() if self._rule.newest_first and not overdue else self._ready.popleft()
+        pending.stage = Stage.UNDER_WAY
+        self._under_way += 1
+        source = pending.file.source
+        skip = f"{source} waited {waited:.0f} s; newer frames were judged first" if overdue else ""
+        return Work(pending.file, Caution(min(3, self._crashed.pop(source, 0))), skip)
+
+    def _idle_s(self) -> float:
+        """Until something may be due."""
+        due = min(self._next_look, self._due[0][0] if self._due else self._next_look)
+        return min(max(0.0, due - time.monotonic()), MAX_IDLE_S)
+
+
+def _roots(inputs: Sequence[str]) -> tuple[Path, list[tuple[Path, str | None]]]:
+    """The folder that holds all inputs, and each input with the name of its camera: where there are several."""
+    for item in inputs:
+        if not os.path.isdir(item):
+            raise UsageError(f"{item}: no such folder; watch needs the folders that cameras write to")
+    folders = list(dict.fromkeys(Path(os.path.abspath(item)) for item in inputs))
+    for one, other in itertools.permutations(folders, 2):
+        if one.is_relative_to(other):
+            raise UsageError(f"{one}: lies in {other}, which is watched with all its folders")
+    try:
+        base = Path(os.path.commonpath(folders))
+    except ValueError as err:
+        raise UsageError(f"the folders lie on different drives ({err}); watch them one by one") from None
+    return base, [(folder, folder.relative_to(base).as_posix() if len(folders) > 1 else None) for folder in folders]

@@ -1,0 +1,244 @@
+"""Frames in, committed rows out. Each frame is read, judged and drawn by one of a few threads; the rows are committed in the
+order of the frames.
+
+A frame stays with its thread: OpenCV, onnxruntime and hashing let go of Python's lock, so that several frames share the
+cores without waiting for one another.
+"""
+
+import hashlib
+import os
+import time
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+import cv2
+import numpy as np
+
+from edge_runtime import frames
+from edge_runtime.errors import FrameError, OutputError
+from edge_runtime.frames import FrameFile
+from edge_runtime.inspector import Inspector
+from edge_runtime.line.durable import write_bytes
+from edge_runtime.line.ledger import Ledger, file_state, state_of
+from edge_runtime.line.record import Row
+from edge_runtime.results import Frame, Image, Inspection, Verdict
+from edge_runtime.views import overlay
+
+MAX_NAME_BYTES = 200
+MAX_JPEG_SIDE = 65_500
+LULL_S = 0.01
+TICK_S = 0.01
+"""Two changes of a file within one tick of its clock look like one."""
+
+
+class Caution(IntEnum):
+    """How a frame is handled that was being worked on when a worker crashed."""
+
+    NONE = 0
+    ALONE = 1
+    DONT_DECODE = 2
+    DONT_READ = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """skip: why the frame gets a row without being looked at; empty for those that are."""
+
+    file: FrameFile
+    caution: Caution = Caution.NONE
+    skip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Which pictures to write (names from overlay.PICTURES), and whether for good frames too."""
+
+    kinds: tuple[str, ...] = ("overlay",)
+    for_all: bool = False
+
+    def wanted(self, verdict: Verdict) -> bool:
+        return bool(self.kinds) and (self.for_all or verdict is Verdict.ANOMALY)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a frame. row: as committed; None where the frame was put off. repeated: an earlier run committed it, and
+    nothing was done now. preview: base64 of a small JPEG, where one was asked for."""
+
+    file: FrameFile
+    row: Row | None
+    repeated: bool = False
+    preview: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A frame that only lacks its commit. state: of its file."""
+
+    inspection: Inspection
+    pictures: dict[str, str]
+    state: str | None
+    preview: str | None = None
+
+
+def _ignore(_: FrameFile) -> None:
+    pass
+
+
+def _never(_: FrameFile, __: FrameError) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """jobs: frames in work at once. began: told of each frame when work on it begins, from any thread. put_off: asked whether
+    a frame that can't be read or decoded may still become readable; then it gets no row now. previews_s: time between two
+    previews, None for none."""
+
+    inspector: Inspector
+    ledger: Ledger
+    pictures: Pictures
+    jobs: int = 1
+    began: Callable[[FrameFile], None] = _ignore
+    put_off: Callable[[FrameFile, FrameError], bool] = _never
+    previews_s: float | None = None
+    _previewed: dict[str | None, float] = field(default_factory=dict)
+
+    def run(self, source: Iterable[Work | None]) -> Iterator[Outcome]:
+        """Outcomes, in the order of the source. None in it means that nothing more is there for now. Raises OutputError where
+        results can't be written."""
+        painter = overlay.Painter(self.inspector.model.manifest.calibration, self.inspector.model.input_hw)
+        pool = ThreadPoolExecutor(self.jobs, "frame")
+        under_way: deque[tuple[FrameFile, Future[Row | _Judged | None]]] = deque()
+        try:
+            for work in source:
+                if work is None:
+                    if under_way and wait([under_way[0][1]], LULL_S).done:
+                        yield self._commit(*under_way.popleft())
+                    continue
+                alone = work.caution > Caution.NONE
+                while len(under_way) >= (1 if alone else 2 * self.jobs):
+                    yield self._commit(*under_way.popleft())
+                under_way.append((work.file, pool.submit(self._judge, work, painter)))
+                if alone:
+                    yield self._commit(*under_way.popleft())
+            while under_way:
+                yield self._commit(*under_way.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _commit(self, file: FrameFile, found: "Future[Row | _Judged | None]") -> Outcome:
+        judged = found.result()
+        if not isinstance(judged, _Judged):
+            return Outcome(file, judged, repeated=judged is not None)
+        row = self.ledger.commit(judged.inspection, file.camera, judged.pictures, judged.state)
+        return Outcome(file, row, preview=judged.preview)
+
+    def _judge(self, work: Work, painter: overlay.Painter) -> Row | _Judged | None:
+        """A row that is already there, a judgement to commit, or None for a frame that was put off."""
+        file, sha256, state = work.file, None, None
+        elapsed: dict[str, float] = {}
+        if work.skip:
+            skipped = Inspection(file.source, None, None, Verdict.SKIPPED, error=work.skip)
+            return _Judged(skipped, {}, state_of(file.path) or None)
+        self.began(file)
+        try:
+            with _timed(elapsed, "read"):
+                if work.caution >= Caution.DONT_READ:
+                    raise FrameError("can't be read: the worker hung or crashed on it three times")
+                _wait_a_tick(file)
+                data, info = frames.read_file(file.path)
+                state = file_state(info)
+                sha256 = hashlib.sha256(data).hexdigest()
+            committed = self.ledger.find(file.source, sha256, state)
+            if committed is not None:
+                return committed
+            with _timed(elapsed, "decode"):
+                if work.caution >= Caution.DONT_DECODE:
+                    raise FrameError("made the worker crash or hang twice; it is not decoded again")
+                frame = Frame(file.source, sha256, frames.decode(data))
+        except FrameError as err:
+            if work.caution < Caution.DONT_DECODE and self.put_off(file, err):
+                return None
+            state = state or state_of(file.path) or None
+            committed = self.ledger.find(file.source, sha256, state)
+            return committed or _Judged(_failed(file, sha256, err, elapsed), {}, state)
+        try:
+            inspection, judgement = self.inspector.inspect(frame)
+        except FrameError as err:
+            return _Judged(_failed(file, sha256, err, elapsed), {}, state)
+        pictures: dict[str, str] = {}
+        with _timed(elapsed, "write"):
+            if self.pictures.wanted(inspection.verdict):
+                for kind in self.pictures.kinds:
+                    pictures[kind] = f"{kind}/{picture_name(frame, kind)}"
+                    drawn = painter(kind, frame.image, inspection, judgement.maps)
+                    write_bytes(self.ledger.out / pictures[kind], encode(drawn))
+            preview = None
+            if self._preview_is_due(file.camera):
+                preview = b64encode(encode(painter.preview(frame.image, inspection, judgement.maps))).decode()
+        return _Judged(replace(inspection, elapsed_ms=elapsed | inspection.elapsed_ms), pictures, state, preview)
+
+    def _preview_is_due(self, camera: str | None) -> bool:
+        if self.previews_s is None or time.monotonic() - self._previewed.get(camera, -1e9) < self.previews_s:
+            return False
+        self._previewed[camera] = time.monotonic()
+        return True
+
+
+def _failed(file: FrameFile, sha256: str | None, err: FrameError, elapsed: dict[str, float]) -> Inspection:
+    return Inspection(file.source, sha256, None, Verdict.ERROR, elapsed_ms=elapsed, error=f"{file.source} {err}")
+
+
+def _wait_a_tick(file: FrameFile) -> None:
+    """Read within a tick of its last change, a file could change again without looking changed (git's index has the same
+    problem). Only frames that were written this very moment wait."""
+    with suppress(OSError):
+        age = time.time() - os.stat(file.path).st_mtime
+        time.sleep(TICK_S - age if 0 <= age < TICK_S else 0)
+
+
+def picture_name(frame: Frame, kind: str) -> str:
+    """`<folder>/<name>.<hash>.jpg`: a frame's pictures stand under its own name, and its content's hash keeps those of a
+    frame that is written again apart."""
+    folder, _, name = frame.source.rpartition("/")
+    stem = name.rpartition(".")[0] or name
+    short = stem.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    suffix = "png" if kind == "heat" else "jpg"
+    return f"{folder}/{short}.{frame.sha256[:8]}.{suffix}".lstrip("/")
+
+
+def encode(image: Image) -> bytes:
+    """A JPEG, or a PNG where there is an alpha channel; pictures beyond JPEG's limit are shrunk to it."""
+    if image.shape[2] == 4:
+        return _encode(".png", image, [])
+    scale = MAX_JPEG_SIDE / max(image.shape[:2])
+    if scale < 1:
+        size = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+
+
+def _encode(suffix: str, image: Image, options: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, image, options)
+    if not done:
+        raise OutputError(f"cv2 could not encode a picture of {image.shape[1]} x {image.shape[0]} pixels as {suffix}")
+    return data.tobytes()
+
+
+class _timed:
+    """Adds a stage's milliseconds to a dict."""
+
+    def __init__(self, elapsed: dict[str, float], stage: str) -> None:
+        self.elapsed, self.stage = elapsed, stage
+
+    def __enter__(self) -> None:
+        self.started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.elapsed[self.stage] = (time.perf_counter() - self.started) * 1e3

@@ -1,0 +1,94 @@
+"""The reading side of OUT: its rows, also while a run writes them; and the marks that people make on them."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from edge_runtime.errors import OutputError, UsageError
+
+LEDGER = "ledger.sqlite"
+SCHEMA_VERSION = 2
+Row = dict[str, Any]
+Mark = Literal["right", "wrong"]
+
+_SELECT = """
+SELECT i.id, i.row, m.mark, m.who, m.at FROM inspections i
+LEFT JOIN marks m ON m.id = (SELECT max(id) FROM marks WHERE inspection = i.id)
+"""
+
+
+class Record:
+    """What OUT holds. Any number of readers may look while one run writes. One per thread; close() or use as a context manager."""
+
+    def __init__(self, out: Path) -> None:
+        """Raises UsageError where OUT has no results, or those of another version."""
+        self.out = out
+        if not (out / LEDGER).is_file():
+            raise UsageError(f"{out}: holds no results; edge-detect inspect or watch makes them")
+        try:
+            self._db = sqlite3.connect(out / LEDGER, isolation_level=None, timeout=10)
+            self.meta: dict[str, str] = dict(self._db.execute("SELECT key, value FROM meta"))
+        except sqlite3.Error as err:
+            raise UsageError(f"{out}: its results can't be read: {err}") from None
+        if self.meta.get("schema") != str(SCHEMA_VERSION):
+            raise UsageError(
+                f"{out}: was written by another version of edge-detect (schema {self.meta.get('schema')}, this one reads "
+                f"{SCHEMA_VERSION}); run inspect or watch on it once, which brings it up to date"
+            )
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Rows with an id greater than `after`, in the order of their commits; keys as in docs/results.md, with `id`
+        and `mark`."""
+        return map(_row, self._db.execute(f"{_SELECT} WHERE i.id > ? ORDER BY i.id", (after,)))
+
+    def row(self, number: int) -> Row | None:
+        found = self._db.execute(f"{_SELECT} WHERE i.id = ?", (number,)).fetchone()
+        return found and _row(found)
+
+    def latest(self, verdict: str, limit: int) -> list[Row]:
+        """The last rows with this verdict, newest first."""
+        found = self._db.execute(f"{_SELECT} WHERE i.verdict = ? ORDER BY i.id DESC LIMIT ?", (verdict, limit))
+        return [_row(one) for one in found]
+
+    def counts(self, since: str = "") -> Counter[str]:
+        """Rows per verdict. since: UTC, ISO 8601, as in `inspected_at`."""
+        found = self._db.execute(
+            "SELECT verdict, count(*) FROM inspections WHERE inspected_at >= ? GROUP BY verdict", (since,)
+        )
+        return Counter(dict(found.fetchall()))
+
+    def mark(self, number: int, mark: Mark, who: str) -> Row:
+        """Say whether the verdict of a row was right; the last mark counts. Returns the row with it.
+
+        Raises UsageError for a row that is not there, OutputError where the mark can't be stored.
+        """
+        if self.row(number) is None:
+            raise UsageError(f"no result has the id {number}")
+        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        try:
+            self._db.execute(
+                "INSERT INTO marks (inspection, mark, who, at) VALUES (?, ?, ?, ?)", (number, mark, who, at)
+            )
+        except sqlite3.Error as err:
+            raise OutputError(f"{self.out}: the mark can't be stored: {err}") from None
+        marked = self.row(number)
+        assert marked is not None
+        return marked
+
+
+def _row(found: tuple[int, str, str | None, str, str]) -> Row:
+    number, text, mark, who, at = found
+    return {"id": number, **json.loads(text), "mark": mark and {"mark": mark, "who": who, "at": at}}

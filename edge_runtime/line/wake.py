@@ -1,0 +1,66 @@
+"""Events of the file system, as hints where to look. None of them is needed, and none is trusted to come."""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+MAX_HINTS = 10_000
+"""Beyond, hints are dropped: there is so much to do that the next look at all files comes early enough."""
+_KINDS: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileModifiedEvent, FileMovedEvent]
+
+
+class Wake(FileSystemEventHandler):
+    """Sleeps until something happens in the folders. poll: without events, for network shares."""
+
+    def __init__(self, folders: Sequence[Path], poll: bool) -> None:
+        self._something = threading.Event()
+        self._hints: dict[str, bool] = {}
+        self._guard = threading.Lock()
+        self._observer: BaseObserver | None = None
+        if not poll:
+            self._observer = Observer()
+            for folder in folders:
+                self._observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
+
+    def __enter__(self) -> "Wake":
+        if self._observer is not None:
+            try:
+                self._observer.start()
+            except OSError:  # no more inotify watches to be had: looking must do
+                self._observer = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(1)
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        moved = isinstance(event, FileMovedEvent)
+        path = os.fsdecode(event.dest_path if moved else event.src_path)
+        with self._guard:
+            if len(self._hints) < MAX_HINTS:
+                self._hints[path] = self._hints.get(path, False) or moved or isinstance(event, FileClosedEvent)
+        self._something.set()
+
+    def hints(self) -> Iterator[tuple[Path, bool]]:
+        """Files that something has happened to, and whether they were closed or moved here."""
+        with self._guard:
+            hints, self._hints = self._hints, {}
+        return ((Path(path), closed) for path, closed in hints.items())
+
+    def wait(self, seconds: float) -> None:
+        self._something.wait(seconds)
+        self._something.clear()
