@@ -17,7 +17,7 @@ from edge_runtime.errors import FrameError
 Kind = Literal["JPEG", "PNG", "BMP", "TIFF", "WebP"]
 
 MAX_PIXELS = 2**27
-MAX_SIDE = 65_535  # what JPEG can say
+MAX_SIDE = 2**20  # what OpenCV takes; a line-scan camera makes long frames
 MAX_PARTS = 100_000  # PNG chunks, JPEG segments: a frame of MAX_BYTES in parts of 8 KB has fewer
 MAX_SCANS = 100  # a progressive JPEG has about ten, and each costs as much time as a picture
 
@@ -45,7 +45,9 @@ def probe(data: bytes) -> Header:
         raise FrameError("is empty (0 bytes)")
     walk = next((walk for magic, walk in _WALKS if data.startswith(magic)), None)
     if walk is None or (walk is _webp and data[8:12] != b"WEBP"):
-        raise FrameError(f"is no image that is read (JPEG, PNG, BMP, TIFF, WebP): it begins with {data[:8]!r}")
+        other = next((name for magic, name in _OTHERS if data[:64].lstrip().startswith(magic)), None)
+        but = f" but {other}" if other else ""
+        raise FrameError(f"is no image that can be read: no JPEG, PNG, BMP, TIFF or WebP{but}")
     try:
         return walk(data)
     except struct.error:
@@ -54,6 +56,11 @@ def probe(data: bytes) -> Header:
 
 def _cut(data: bytes, where: str) -> FrameError:
     return FrameError(f"ends after {len(data):,} bytes {where}; it was not written completely")
+
+
+def _check_bits(bits: int) -> None:
+    if bits > 8:  # to show them in 8 bits is the camera's decision, or the line's, but not one to take silently
+        raise FrameError(f"has {bits} bits per channel; frames must have 8")
 
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
@@ -82,8 +89,7 @@ def _jpeg(data: bytes) -> Header:
         if marker in _SIZES:
             bits, height, width = unpack_from(">BHH", data, at + 2)
             header = Header("JPEG", width, height)
-            if bits != 8:
-                raise FrameError(f"has {bits} bits per channel; frames must have 8")
+            _check_bits(bits)
         if marker == _SOS:
             scans, pattern = scans + 1, _AFTER_SCAN
             if scans > MAX_SCANS:
@@ -100,7 +106,9 @@ def _png(data: bytes) -> Header:
         if header is None:
             if name != b"IHDR" or length != 13:
                 raise FrameError("is damaged: a PNG must begin with its IHDR chunk")
-            header = Header("PNG", *unpack_from(">II", data, at + 8))
+            *size, bits = unpack_from(">IIB", data, at + 8)
+            header = Header("PNG", *size)
+            _check_bits(bits)
         if end > len(data):
             raise _cut(data, f"inside its PNG chunk {name!r}")
         if zlib.crc32(view[at + 4 : end - 4]) != unpack_from(">I", data, end - 4)[0]:
@@ -132,6 +140,7 @@ def _bmp(data: bytes) -> Header:
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # TIFF's unsigned integers
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
+_COLOURS = {0, 1, 2, 3, 5, 6}  # grey from white, grey from black, RGB, palette, CMYK, YCbCr (may be subsampled)
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
 
 
@@ -177,8 +186,10 @@ def _tiff(data: bytes) -> Header:
     tags = _Tags(data)
     header = Header("TIFF", tags.number(_WIDTH), tags.number(_HEIGHT))
     samples, bits = tags.number(_SAMPLES, 1), tags.number(_BITS, 1)
-    if not 1 <= samples <= 4:
-        raise FrameError(f"has {samples} channels; frames must have 1, 3 or 4")
+    colours = tags.number(_PHOTOMETRIC, 2)
+    _check_bits(bits)
+    if not 1 <= samples <= 4 or colours not in _COLOURS:
+        raise FrameError(f"is a TIFF of {samples} channels and colour space {colours}; save it as grey or RGB")
     tiled = _TILE_WIDTH in tags.where
     # A strip is a tile as wide as the picture.
     wide = tags.number(_TILE_WIDTH) if tiled else header.width
@@ -191,7 +202,7 @@ def _tiff(data: bytes) -> Header:
         raise FrameError(f"is damaged: its TIFF directory names {min(len(starts), len(sizes)):,} of {parts:,} strips")
     if max(map(int.__add__, starts, sizes)) > len(data):
         raise _cut(data, "before its last TIFF strip")
-    plain = tags.number(_COMPRESSION, 1) == 1 and tags.number(_PHOTOMETRIC, 2) != 6  # 6: may be subsampled
+    plain = tags.number(_COMPRESSION, 1) == 1 and colours != 6
     if plain and sum(sizes) < header.width * header.height * samples * bits // 8:
         raise FrameError("is damaged: its TIFF strips are too short for its pixels")
     return header
@@ -226,6 +237,7 @@ def _webp_size(data: bytes, name: bytes, at: int) -> Header | None:
     return None
 
 
+_OTHERS = ((b"GIF8", "GIF"), (b"%PDF", "PDF"), (b"<", "HTML, SVG or XML"))
 _WALKS: tuple[tuple[bytes, Callable[[bytes], Header]], ...] = (
     (b"\xff\xd8", _jpeg),
     (b"\x89PNG\r\n\x1a\n", _png),

@@ -123,8 +123,8 @@ def test_a_png_that_ends_early_is_refused(cut: float) -> None:
     [
         (b"", "empty"),
         (b"hello, I am text", "no image"),
-        (encoded(".png", PICTURE.astype(np.uint16) * 256), "uint16"),
-        (encoded(".tiff", PICTURE.astype(np.float32)), "float32"),
+        (encoded(".png", PICTURE.astype(np.uint16) * 256), "has 16 bits per channel"),
+        (encoded(".tiff", PICTURE.astype(np.float32)), "has 32 bits per channel"),
         (
             b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + bytes(64),
             "has 60,000 x 60,000 pixels",
