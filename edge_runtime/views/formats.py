@@ -22,7 +22,8 @@ COLUMNS = (
     "frame", "camera", "verdict", "score", "margin", "threshold", "width", "height",
     "boxes", "x0", "y0", "x1", "y1", "contribution",
     "error", "mark", "marked_by", "inspected_at", "total_ms", "sha256",
-)  # fmt: on
+)
+# fmt: on
 LABEL = "defect"
 
 

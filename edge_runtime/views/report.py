@@ -1,9 +1,116 @@
-"""OUT/report.html: one page, for people, that needs nothing else."""
+"""OUT/report.html: one page, for people, that needs nothing else: no server, no network, no other file."""
 
+import base64
+import hashlib
+import heapq
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from edge_runtime import __version__
+from edge_runtime.describe import described
+from edge_runtime.errors import UsageError
+from edge_runtime.line.durable import write_bytes
+from edge_runtime.line.record import Record, Row
+from edge_runtime.manifest import Manifest
+from edge_runtime.views import report_charts, report_pictures
+from edge_runtime.views.formats import rows
+from edge_runtime.views.report_numbers import QUANTILES, Numbers, percent
 
 NAME = "report.html"
+REJECTS, FAILED = 3000, 500
+"""As many rejects (those with the highest scores) and errors (the newest) get a card each; more would make a page that no
+browser likes."""
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One frame of the gallery. at: local time. small: its picture, in this page. pictures: (kind, address) of the full ones."""
+
+    row: Row
+    at: str
+    small: report_pictures.Thumbnail | None
+    pictures: list[tuple[str, str]]
 
 
 def write(out: Path, page: Path, model: Path | None) -> None:
-    raise NotImplementedError
+    """Raises UsageError where OUT has no results or they are another model's, OutputError where the page can't be written."""
+    with Record(out) as record:
+        manifest = _manifest(record, model)
+        content = _content(record, page, manifest, datetime.now().astimezone().tzinfo or UTC)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    text = environment.get_template("report.html.j2").render(content)
+    write_bytes(page, text.encode(errors="backslashreplace"))
+
+
+def _manifest(record: Record, path: Path | None) -> Manifest | None:
+    if path is None:
+        return None
+    from edge_runtime.model import Model
+
+    model = Model.load(path, threads=1)
+    if model.sha256 != record.meta["model"]:
+        raise UsageError(f"{path}: did not make these results; they are of the model sha256 {record.meta['model']}")
+    return model.manifest
+
+
+def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo) -> dict[str, Any]:
+    numbers = Numbers()
+    for row in rows(record):
+        numbers.add(row)
+    rejects = _rejects(record, numbers.last)
+    failed = [row for verdict in ("error", "skipped") for row in record.latest(verdict, FAILED)]
+    pictured = report_pictures.thumbnails(record.out, rejects)
+    cards = [
+        Card(
+            row,
+            _local(datetime.fromisoformat(row["inspected_at"]), zone),
+            pictured.get(row["id"]),
+            report_pictures.links(record.out, page, row),
+        )
+        for row in [*rejects, *numbers.questioned[-FAILED:], *failed]
+    ]
+    script = (HERE / "report.js").read_text("utf-8")
+    folder = Path(record.meta.get("folder of frames", record.out.resolve().name)).name
+    return {
+        "product": manifest.product if manifest else folder,
+        "model": record.meta["model"],
+        "calibration": manifest and manifest.calibration,
+        "own_threshold": manifest is None or numbers.threshold in (None, manifest.calibration.threshold),
+        "told": described(manifest) if manifest else {},
+        "doubts": manifest.training.doubts if manifest else (),
+        "meta": record.meta,
+        "version": __version__,
+        "numbers": numbers,
+        "span": [
+            _local(datetime.fromtimestamp(seconds, zone), zone) for seconds in numbers.times[:1] + numbers.times[-1:]
+        ],
+        "made": _local(datetime.now(zone), zone),
+        "zone": f"UTC{datetime.now(zone).isoformat()[-6:]}",
+        "charts": report_charts.charts(numbers, zone),
+        "plot": report_charts,
+        "percentiles": list(QUANTILES),
+        "cards": cards,
+        "listed": len(rejects),
+        "pictured": len(pictured),
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "style": (HERE / "report.css").read_text("utf-8"),
+        "percent": percent,
+    }
+
+
+def _rejects(record: Record, last: int) -> list[Row]:
+    """Highest score first. last: rows that came since the others were counted are left out."""
+    found = (row for row in rows(record) if row["verdict"] == "anomaly" and row["id"] <= last)
+    return heapq.nlargest(REJECTS, found, key=lambda row: (float(row["score"]), int(row["id"])))
+
+
+def _local(time: datetime, zone: tzinfo) -> str:
+    return time.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
