@@ -85,9 +85,15 @@ def _on(image: Image, inspection: Inspection) -> tuple[Defect, ...]:
 
 
 def _resized(image: Image, size_wh: tuple[int, int]) -> Image:
+    """Shrunk by halves first: cv2 is fast at those, and no pixel is skipped."""
+    width, height = size_wh
     if (image.shape[1], image.shape[0]) == size_wh:
         return image
-    shrinks = size_wh[0] < image.shape[1] or size_wh[1] < image.shape[0]
+    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
+        half = image.shape[1] // 2, image.shape[0] // 2
+        even = image[: 2 * half[1], : 2 * half[0]]
+        image = np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), np.uint8)
+    grows = width > image.shape[1]
     return np.asarray(
-        cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST), np.uint8
+        cv2.resize(image, size_wh, interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_LINEAR), np.uint8
     )
