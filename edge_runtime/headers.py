@@ -63,6 +63,11 @@ def _check_bits(bits: int) -> None:
         raise FrameError(f"has {bits} bits per channel; frames must have 8")
 
 
+def _check_still(chunk: bytes) -> None:
+    if chunk in (b"acTL", b"fcTL", b"fdAT", b"ANIM", b"ANMF"):  # and OpenCV 5.0 crashes on some animated PNGs
+        raise FrameError("is an animation; save the picture to judge as a still one")
+
+
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
@@ -113,6 +118,7 @@ def _png(data: bytes) -> Header:
             raise _cut(data, f"inside its PNG chunk {name!r}")
         if zlib.crc32(view[at + 4 : end - 4]) != unpack_from(">I", data, end - 4)[0]:
             raise FrameError(f"is damaged: the checksum of its PNG chunk {name!r} at byte {at:,} does not fit")
+        _check_still(name)
         pixels |= name == b"IDAT"
         if name == b"IEND":
             if not pixels:
@@ -217,8 +223,9 @@ def _webp(data: bytes) -> Header:
         name, length = unpack_from("<4sI", data, at)
         if max(end, at + 8 + length) > len(data):
             raise _cut(data, f"inside its WebP chunk {name!r}")
+        _check_still(name)
         header = header or _webp_size(data, name, at + 8)
-        pixels |= name in (b"VP8 ", b"VP8L", b"ANMF")
+        pixels |= name in (b"VP8 ", b"VP8L")
         at += 8 + length + length % 2
     raise FrameError(f"has more than {MAX_PARTS:,} WebP chunks")
 

@@ -18,7 +18,7 @@ def picture(size_wh: tuple[int, int] = (96, 64), seed: int = 0) -> npt.NDArray[n
     """(H, W, 3) uint8 BGR: a bright square on a dark ground, with a sensor's noise."""
     width, height = size_wh
     image = np.random.default_rng(seed).normal(40, 6, (height, width, 3))
-    image[height // 4 : height // 2, width // 3 : width // 2] += 150
+    image[height // 4 : height * 3 // 4, width // 3 : width * 2 // 3] += 150
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
