@@ -15,7 +15,8 @@ import numpy as np
 from edge_runtime.errors import FrameError, UsageError
 from edge_runtime.headers import Header, probe
 from edge_runtime.line.record import LEDGER
-from edge_runtime.results import Frame
+from edge_runtime.preprocess import reduction
+from edge_runtime.results import Frame, Image
 
 # What is wrong with a frame is said in a FrameError; cv2 would say it on stderr, too.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -217,7 +218,22 @@ def _check_size(image: np.typing.NDArray[np.generic], header: Header, reduce: in
         )
 
 
-def read(file: FrameFile) -> Frame:
+def decode_for(data: bytes, needed_hw: tuple[int, int] | None) -> tuple[Image, tuple[int, int]]:
+    """Decode as many pixels of a frame as are needed, and say how large (width, height) all of it is.
+
+    needed_hw: what the network takes; None for all pixels. Raises FrameError.
+    """
+    header = probe(data)
+    reduce = 1 if needed_hw is None or header.kind != "JPEG" else reduction((header.width, header.height), needed_hw)
+    image = decode(data, reduce)
+    height, width = image.shape[:2]
+    if reduce == 1:
+        return image, (width, height)
+    upright = (width, height) == (-(-header.width // reduce), -(-header.height // reduce))
+    return image, (header.width, header.height) if upright else (header.height, header.width)
+
+
+def read(file: FrameFile, needed_hw: tuple[int, int] | None = None) -> Frame:
     """Read and decode one frame. Raises FrameError; its message completes the sentence "<frame> ..."."""
     data = read_bytes(file.path)
-    return Frame(file.source, hashlib.sha256(data).hexdigest(), decode(data))
+    return Frame(file.source, hashlib.sha256(data).hexdigest(), *decode_for(data, needed_hw))

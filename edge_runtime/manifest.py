@@ -140,7 +140,7 @@ class Golden(_Frozen):
 
 
 class Manifest(_Frozen):
-    """input_hw: (height, width) of the network's input. width: share of VGG19's filters per layer. fine_tolerance: how far
+    """input_hw: (height, width) of the network's input. resize: how frames get there, edge_runtime/preprocess.py. width: share of VGG19's filters per layer. fine_tolerance: how far
     the fine map may be from adding up to the margin, in logits per logit of evidence: rounding in float, and in
     INT8 what lies between the integers. golden_tolerance: how far other processors' answers may be from the golden ones,
     relative above one logit.
@@ -150,7 +150,7 @@ class Manifest(_Frozen):
     product: str
     classes: tuple[Literal["good"], Literal["anomaly"]]
     input_hw: tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]]
-    resize: Literal["stretch-area"]
+    resize: Literal["stretch-area", "stretch-area-reduced"]
     backbone: Literal["vgg19", "vgg19-slim"]
     width: Finite
     wiring: Literal["exact", "full"]
@@ -170,6 +170,11 @@ class Manifest(_Frozen):
         """(height, width) of the fine map: the input's, halved by every pooling before the layer."""
         pools = int(self.fine_layer[len("block")]) - 1
         return self.input_hw[0] >> pools, self.input_hw[1] >> pools
+
+    @property
+    def needed_hw(self) -> tuple[int, int] | None:
+        """What frames are decoded for: the input where large JPEGs are decoded reduced, None where all pixels are."""
+        return self.input_hw if self.resize == "stretch-area-reduced" else None
 
     @model_validator(mode="after")
     def _honest(self) -> "Manifest":

@@ -7,6 +7,8 @@ import numpy as np
 
 from edge_runtime.results import Box, Image
 
+REDUCED_SIDES = 2.0
+
 
 def prepare(image: Image, input_hw: tuple[int, int]) -> Image:
     """Stretch a frame to the network's input.
@@ -22,6 +24,16 @@ def prepare(image: Image, input_hw: tuple[int, int]) -> Image:
     if image.shape[:2] != (height, width):
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.ascontiguousarray(image)
+
+
+def reduction(size_wh: tuple[int, int], input_hw: tuple[int, int]) -> int:
+    """Into how many pixels' widths a JPEG may be decoded for one: 1, 2, 4 or 8.
+
+    As many as leave both sides at least REDUCED_SIDES times the network's input; `python -m benchmarks.decoding` shows what
+    each costs.
+    """
+    spare = min(size_wh[0] / input_hw[1], size_wh[1] / input_hw[0]) / REDUCED_SIDES
+    return max((step for step in (2, 4, 8) if step <= spare), default=1)
 
 
 def to_frame(box: Box, input_hw: tuple[int, int], size_wh: tuple[int, int]) -> Box:

@@ -113,15 +113,13 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A decoded frame. source: its name in the results; sha256: of the file's bytes, hex."""
+    """A decoded frame. source: its name in the results; sha256: of the file's bytes, hex. image: all of its pixels, or a
+    reduced copy. size_wh: of the whole frame, (width, height) after its rotation."""
 
     source: str
     sha256: str
     image: Image
-
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        return self.image.shape[1], self.image.shape[0]
+    size_wh: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

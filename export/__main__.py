@@ -17,8 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 
 from edge_runtime import frames
-from edge_runtime.line.durable import write_bytes
 from edge_runtime.evaluation.bounds import Rate, percent, promise
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
@@ -215,7 +215,7 @@ def calibration_frames(split: Split, moved_to: Path | None, folder: Path | None,
     held_out = {frame.sha256: frame.path for frame in split.validation}
     files = frames.find([str(folder)]).files
     chosen = [files[int(at)] for at in np.linspace(0, len(files) - 1, min(CALIBRATION, len(files)))]
-    read = [readable(file) for file in chosen]
+    read = [readable(file, input_hw) for file in chosen]
     for frame in read:
         if frame.sha256 in held_out:
             raise UsageError(
@@ -234,7 +234,7 @@ def load_frames(split: Split, moved_to: Path | None, input_hw: tuple[int, int]) 
 def _load(root: Path, labelled: LabelledFrame, input_hw: tuple[int, int]) -> Image:
     path = root / labelled.path
     try:
-        frame = frames.read(frames.FrameFile(path, labelled.path))
+        frame = frames.read(frames.FrameFile(path, labelled.path), input_hw)
     except FrameError as err:
         raise UsageError(
             f"{path} {err}; the training frames are needed to calibrate: say where they are with --data"
@@ -253,7 +253,7 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
         product=settings.product,
         classes=("good", "anomaly"),
         input_hw=settings.input_hw,
-        resize="stretch-area",
+        resize="stretch-area-reduced",
         backbone=settings.backbone,
         width=settings.width,
         wiring=settings.wiring,

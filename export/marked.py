@@ -22,7 +22,7 @@ def marked(
     for row, labelled in enumerate(held_out):
         path = root / labelled.path
         if labelled.label and known.knows(path):
-            size_wh = readable(frames.FrameFile(path, labelled.path)).size_wh
+            size_wh = readable(frames.FrameFile(path, labelled.path), input_hw).size_wh
             found[row] = [to_input(box, size_wh, input_hw) for box in known.of(path, size_wh).boxes]
     if not found:
         raise UsageError(
@@ -32,10 +32,10 @@ def marked(
     return found
 
 
-def readable(file: frames.FrameFile) -> Frame:
+def readable(file: frames.FrameFile, input_hw: tuple[int, int]) -> Frame:
     """Raises UsageError with the file's name where it can't be read."""
     try:
-        return frames.read(file)
+        return frames.read(file, input_hw)
     except FrameError as err:
         raise UsageError(f"{file.path} {err}") from None
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.line.durable import write_bytes
 from edge_runtime.errors import UsageError
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.results import Array
 
 NAME = "checkpoint.npz"

@@ -108,7 +108,7 @@ def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], N
         file, label = item
         try:
             data = frames.read_bytes(file.path)
-            image = frames.decode(data)
+            image, _ = frames.decode_for(data, input_hw)
         except FrameError as err:
             return f"{file.path} {err}"
         path = file.path.relative_to(root).as_posix()

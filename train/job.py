@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from edge_runtime import frames
-from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.errors import FrameError, OutputError, UsageError
+from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.results import Array, Image
 from train import audit, checkpoint, run
 from train.calibrate import Terms, Validated, calibrate

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from edge_runtime import boxes
-from edge_runtime.line.durable import write_bytes
 from edge_runtime.evaluation.bounds import Rate, percent, promise
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import Calibration
-from edge_runtime.views.overlay import Painter
 from edge_runtime.preprocess import to_frame
 from edge_runtime.results import Inspection, Maps, Verdict, probability
+from edge_runtime.views.overlay import Painter
 from train.calibrate import Validated
 from train.data import Samples
 from train.run import Run

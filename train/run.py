@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_runtime.line.durable import write_bytes
 from edge_runtime.errors import UsageError
+from edge_runtime.line.durable import write_bytes
 from train.audit import Audit
 from train.data import Split
 from train.recipe import Recipe

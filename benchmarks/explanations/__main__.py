@@ -77,7 +77,7 @@ def main(
     for number, one in enumerate(chosen):
         if sys.stderr.isatty():
             print(f"\r{number + 1} of {len(chosen)}", end="", file=sys.stderr)
-        frame = frames.read(one.file)
+        frame = frames.read(one.file, inspector.model.manifest.needed_hw)
         image = prepare(frame.image, inspector.model.input_hw)
         inspection, judgement = inspector.inspect(frame)
         rejected = inspection.verdict is Verdict.ANOMALY

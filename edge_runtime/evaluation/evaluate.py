@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from edge_runtime import boxes, cam, frames
-from edge_runtime.line.durable import write_bytes
 from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.evaluation import image_level, localisation
 from edge_runtime.evaluation.bounds import Rate, percent, promise
@@ -26,9 +25,10 @@ from edge_runtime.evaluation.truth import (
     shrink,
 )
 from edge_runtime.inspector import Inspector, Judgement
-from edge_runtime.views.overlay import Painter
+from edge_runtime.line.durable import write_bytes
 from edge_runtime.preprocess import to_frame
 from edge_runtime.results import Box, Frame, Inspection, Verdict
+from edge_runtime.views.overlay import Painter
 
 WORST = 10
 WRONG = (("escapes", 1, Verdict.GOOD, 1), ("false-rejects", 0, Verdict.ANOMALY, -1))
@@ -79,7 +79,7 @@ def evaluate(
 
 
 def _judge(one: Labelled, inspector: Inspector, truth: TruthFile | MaskFolder | None) -> Judged:
-    frame = frames.read(one.file)
+    frame = frames.read(one.file, inspector.model.manifest.needed_hw)
     inspection, judgement = inspector.inspect(frame)
     if truth is None:
         return Judged(one, inspection, None)
@@ -240,7 +240,7 @@ def _row(one: Judged) -> dict[str, Any]:
 
 
 def _paint(path: Path, one: Judged, inspector: Inspector) -> None:
-    frame = frames.read(one.frame.file)
+    frame = frames.read(one.frame.file, inspector.model.manifest.needed_hw)
     inspection, judgement = inspector.inspect(frame)
     painter = Painter(inspector.model.manifest.calibration, inspector.model.input_hw)
     _, data = cv2.imencode(".jpg", painter("overlay", frame.image, inspection, judgement.maps))

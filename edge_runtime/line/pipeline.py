@@ -161,7 +161,8 @@ class Pipeline:
             with _timed(elapsed, "decode"):
                 if work.caution >= Caution.DONT_DECODE:
                     raise FrameError("made the worker crash or hang twice; it is not decoded again")
-                frame = Frame(file.source, sha256, frames.decode(data))
+                image, size_wh = frames.decode_for(data, self.inspector.model.manifest.needed_hw)
+                frame = Frame(file.source, sha256, image, size_wh)
         except FrameError as err:
             if work.caution < Caution.DONT_DECODE and self.put_off(file, err):
                 return None

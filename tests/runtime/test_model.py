@@ -11,8 +11,12 @@ from edge_runtime.inspector import Inspector
 from edge_runtime.manifest import METADATA_KEY
 from edge_runtime.model import Model
 from edge_runtime.onnx_file import seal
-from edge_runtime.results import Box, Frame, Verdict
+from edge_runtime.results import Box, Frame, Image, Verdict
 from tests import tiny
+
+
+def frame(source: str, image: Image) -> Frame:
+    return Frame(source, "0", image, (image.shape[1], image.shape[0]))
 
 
 def test_the_hash_is_that_of_the_file(tiny_model: Path) -> None:
@@ -24,12 +28,12 @@ def test_the_hash_is_that_of_the_file(tiny_model: Path) -> None:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_the_verdict_and_the_box_do_not_depend_on_the_sign_of_the_head(sign: float) -> None:
     inspector = Inspector(Model.from_bytes(tiny.model(sign=sign)))
-    anomaly, judgement = inspector.inspect(Frame("a.png", "0", tiny.frame()))
+    anomaly, judgement = inspector.inspect(frame("a.png", tiny.frame()))
     assert anomaly.verdict is Verdict.ANOMALY
     assert [defect.box for defect in anomaly.defects] == [Box(*tiny.BOX)]
     assert judgement.maps.coarse.max() == pytest.approx(130, abs=0.1)
     assert anomaly.residual is not None and anomaly.residual < 1e-3
-    assert inspector.inspect(Frame("b.png", "0", tiny.frame(None)))[0].verdict is Verdict.GOOD
+    assert inspector.inspect(frame("b.png", tiny.frame(None)))[0].verdict is Verdict.GOOD
 
 
 def test_one_frame_or_many_at_once_give_the_same_answers() -> None:
@@ -53,13 +57,13 @@ def with_initializer(name: str, value: list[object]) -> bytes:
 def test_an_answer_that_is_not_finite_is_no_verdict() -> None:
     inspector = Inspector(Model.from_bytes(with_initializer("bias", [np.nan, 0, 0])))
     with pytest.raises(FrameError, match="no finite answer"):
-        inspector.inspect(Frame("a.png", "0", tiny.frame()))
+        inspector.inspect(frame("a.png", tiny.frame()))
 
 
 def test_a_fine_map_that_is_not_finite_is_no_explanation() -> None:
     inspector = Inspector(Model.from_bytes(with_initializer("fine_offset", [np.nan])))
     with pytest.raises(FrameError, match="misses its margin"):
-        inspector.inspect(Frame("a.png", "0", tiny.frame()))
+        inspector.inspect(frame("a.png", tiny.frame()))
 
 
 def test_a_map_that_does_not_add_up_to_the_margin_is_no_verdict() -> None:
@@ -69,11 +73,11 @@ def test_a_map_that_does_not_add_up_to_the_margin_is_no_verdict() -> None:
     proto.graph.initializer.append(onnx.numpy_helper.from_array(shown, "shown"))
     next(node for node in proto.graph.node if node.output[0] == "dense_weights").input[0] = "shown"
     with pytest.raises(FrameError, match="misses its margin"):
-        Inspector(Model.from_bytes(seal(proto.SerializeToString()))).inspect(Frame("a.png", "0", tiny.frame()))
+        Inspector(Model.from_bytes(seal(proto.SerializeToString()))).inspect(frame("a.png", tiny.frame()))
     approximate = onnx.load_from_string(proto.SerializeToString())
     approximate.metadata_props[0].value = tiny.manifest(wiring="full", explanation="approximate").model_dump_json()
     inspection, _ = Inspector(Model.from_bytes(seal(approximate.SerializeToString()))).inspect(
-        Frame("a.png", "0", tiny.frame())
+        frame("a.png", tiny.frame())
     )
     assert inspection.residual is None
 
@@ -91,8 +95,8 @@ def test_the_metadata_is_where_others_look_for_it() -> None:
 
 
 def test_a_threshold_of_the_user_wins() -> None:
-    frame = Frame("a.png", "0", tiny.frame())
-    inspection, judgement = Inspector(Model.from_bytes(tiny.model()), threshold=1.0).inspect(frame)
+    bright = frame("a.png", tiny.frame())
+    inspection, judgement = Inspector(Model.from_bytes(tiny.model()), threshold=1.0).inspect(bright)
     assert (inspection.verdict, inspection.threshold, inspection.defects) == (Verdict.GOOD, 1.0, ())
     assert cam.heat(judgement.maps.coarse, tiny.SCALE).max() == 1
     assert judgement.maps.fine is None

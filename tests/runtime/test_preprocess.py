@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.preprocess import prepare, to_frame
+from edge_runtime.preprocess import prepare, reduction, to_frame
 from edge_runtime.results import Box
 
 sides = st.integers(1, 3000)
@@ -47,3 +47,13 @@ def test_any_size_becomes_the_input_size(height: int, width: int) -> None:
     image = np.full((height, width, 3), 77, np.uint8)
     prepared = prepare(image, (64, 96))
     assert prepared.shape == (64, 96, 3) and prepared.dtype == np.uint8 and (prepared == 77).all()
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000), st.sampled_from([(224, 224), (192, 256), (64, 96)]))
+def test_a_reduced_frame_keeps_twice_the_sides_of_the_input(width: int, height: int, input_hw: tuple[int, int]) -> None:
+    reduce = reduction((width, height), input_hw)
+    assert reduce in (1, 2, 4, 8)
+    if reduce > 1:
+        assert width / reduce >= 2 * input_hw[1] and height / reduce >= 2 * input_hw[0]
+    if reduce < 8:
+        assert min(width / input_hw[1], height / input_hw[0]) < 4 * reduce
