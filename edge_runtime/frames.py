@@ -186,14 +186,17 @@ _REDUCED = {
 }
 
 
-def decode(data: bytes, reduce: int = 1) -> np.typing.NDArray[np.uint8]:
+def decode(data: bytes, reduce: int = 1) -> Image:
     """Image bytes -> (H, W, 3) uint8 BGR. Raises FrameError for anything that is not a whole 8-bit image.
 
     Grey becomes three equal channels, alpha is dropped, the EXIF rotation is applied, and of a file with
-    several pictures the first is taken. reduce: 2, 4 or 8 decodes a JPEG to 1/2, 1/4 or 1/8 of its width and height,
+    several pages the first is taken. reduce: 2, 4 or 8 decodes a JPEG to 1/2, 1/4 or 1/8 of its width and height,
     rounded up. Raises ValueError for reducing anything else.
     """
-    header = probe(data)
+    return _decode(data, probe(data), reduce)
+
+
+def _decode(data: bytes, header: Header, reduce: int) -> Image:
     if reduce not in _REDUCED or (reduce != 1 and header.kind != "JPEG"):
         raise ValueError(f"a {header.kind} can't be decoded at 1/{reduce}; a JPEG can, at 1/2, 1/4 and 1/8")
     try:
@@ -225,11 +228,14 @@ def decode_for(data: bytes, needed_hw: tuple[int, int] | None) -> tuple[Image, t
     """
     header = probe(data)
     reduce = 1 if needed_hw is None or header.kind != "JPEG" else reduction((header.width, header.height), needed_hw)
-    image = decode(data, reduce)
+    small = (-(-header.width // reduce), -(-header.height // reduce))
+    if small[0] == small[1] and header.width != header.height:
+        reduce = 1  # nothing would tell whether the EXIF rotation has swapped the sides
+    image = _decode(data, header, reduce)
     height, width = image.shape[:2]
     if reduce == 1:
         return image, (width, height)
-    upright = (width, height) == (-(-header.width // reduce), -(-header.height // reduce))
+    upright = (width, height) == small
     return image, (header.width, header.height) if upright else (header.height, header.width)
 
 

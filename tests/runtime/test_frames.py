@@ -1,28 +1,19 @@
+"""Frames are found and their bytes are read."""
+
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, UsageError
-from edge_runtime.headers import Header, probe
-from tests.formats import WHOLE, coded, exif, picture, pillow, tiled_tiff, with_app1
-from tests.tiny import frame, write_frames
+from tests.formats import WHOLE
+from tests.tiny import write_frames
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-
-
-def encoded(suffix: str, image: np.typing.NDArray[Any] = PICTURE) -> bytes:
-    return cv2.imencode(suffix, image)[1].tobytes()
-
-
-def with_orientation(jpeg: bytes, orientation: int) -> bytes:
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
-    return jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
 
 
 def names(found: frames.Found) -> list[str]:
@@ -85,57 +76,6 @@ def test_a_folder_without_frames_says_what_was_looked_for(tmp_path: Path) -> Non
         frames.find([str(tmp_path)])
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff"])
-def test_lossless_frames_come_back_as_they_were(suffix: str) -> None:
-    assert np.array_equal(frames.decode(encoded(suffix)), PICTURE)
-
-
-def test_grey_and_alpha_become_bgr() -> None:
-    grey = PICTURE[..., 0]
-    assert np.array_equal(frames.decode(encoded(".png", grey)), np.dstack([grey] * 3))
-    assert np.array_equal(frames.decode(encoded(".png", np.dstack([PICTURE, grey]))), PICTURE)
-
-
-@pytest.mark.parametrize("cut", [2, 20, 200, 0.5, 0.9, 0.99, -2, -1])
-def test_a_jpeg_that_ends_early_is_refused(cut: float) -> None:
-    whole = encoded(".jpg")
-    keep = int(len(whole) * cut) if 0 < cut < 1 else int(cut)
-    with pytest.raises(FrameError):
-        frames.decode(whole[:keep])
-
-
-def test_a_jpeg_filled_up_with_zeros_is_refused() -> None:
-    whole = encoded(".jpg")
-    half = len(whole) // 2
-    with pytest.raises(FrameError, match="JPEG end marker"):
-        frames.decode(whole[:half] + bytes(len(whole) - half))
-
-
-@pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])
-def test_a_png_that_ends_early_is_refused(cut: float) -> None:
-    whole = encoded(".png")
-    with pytest.raises(FrameError):
-        frames.decode(whole[: int(len(whole) * cut)])
-
-
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [
-        (b"", "empty"),
-        (b"hello, I am text", "no image"),
-        (encoded(".png", PICTURE.astype(np.uint16) * 256), "has 16 bits per channel"),
-        (encoded(".tiff", PICTURE.astype(np.float32)), "has 32 bits per channel"),
-        (
-            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + bytes(64),
-            "has 60,000 x 60,000 pixels",
-        ),
-    ],
-)
-def test_what_is_no_whole_8_bit_image_is_refused_with_the_reason(data: bytes, says: str) -> None:
-    with pytest.raises(FrameError, match=says):
-        frames.decode(data)
-
-
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
@@ -152,80 +92,10 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 
 def test_names_that_are_no_text_are_read_and_shown(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xfcller.png"))
-    path.write_bytes(encoded(".png"))
+    path.write_bytes(WHOLE["png"])
     (file,) = frames.find([str(tmp_path)]).files
     assert file.source == "m\\xfcller.png"
-    assert np.array_equal(frames.read(file).image, PICTURE)
-
-
-@pytest.mark.parametrize(("orientation", "size_wh"), [(1, (1001, 643)), (6, (643, 1001))])
-def test_a_large_jpeg_is_decoded_as_far_as_needed_and_says_its_whole_size(
-    orientation: int, size_wh: tuple[int, int]
-) -> None:
-    jpeg = with_orientation(encoded(".jpg", frame((0, 0, 500, 643), (1001, 643))), orientation)
-    image, whole = frames.decode_for(jpeg, (64, 96))
-    assert whole == size_wh and image.shape[:2] == (-(-size_wh[1] // 4), -(-size_wh[0] // 4))
-    assert frames.decode_for(jpeg, None)[0].shape == (size_wh[1], size_wh[0], 3)
-    assert frames.decode_for(encoded(".png", frame(size_wh=(1001, 643))), (64, 96))[0].shape == (643, 1001, 3)
-
-
-ORIENTED: dict[int, Callable[[Any], Any]] = {
-    1: lambda image: image,
-    2: lambda image: image[:, ::-1],
-    3: lambda image: image[::-1, ::-1],
-    4: lambda image: image[::-1],
-    5: lambda image: image.swapaxes(0, 1),
-    6: lambda image: image[::-1].swapaxes(0, 1),
-    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
-    8: lambda image: image[:, ::-1].swapaxes(0, 1),
-}
-
-
-@pytest.mark.parametrize("orientation", ORIENTED)
-@pytest.mark.parametrize("reduce", [1, 2, 4, 8])
-def test_every_exif_orientation_is_applied_at_every_reduction(orientation: int, reduce: int) -> None:
-    jpeg = coded(".jpg", frame((0, 0, 32, 24)))
-    stored = frames.decode(jpeg, reduce)
-    shown = frames.decode(with_app1(exif(orientation), jpeg), reduce)
-    assert np.array_equal(shown, ORIENTED[orientation](stored))
-
-
-@pytest.mark.parametrize(("reduce", "shape"), [(2, (21, 34, 3)), (4, (11, 17, 3)), (8, (6, 9, 3))])
-def test_a_jpeg_is_reduced_with_sides_rounded_up(reduce: int, shape: tuple[int, ...]) -> None:
-    jpeg = coded(".jpg", picture((67, 41)))
-    assert probe(jpeg) == Header("JPEG", 67, 41)
-    small = frames.decode(jpeg, reduce)
-    assert small.shape == shape
-    assert abs(small.mean() - frames.decode(jpeg).mean()) < 2
-
-
-@pytest.mark.parametrize(("kind", "reduce"), [("png", 2), ("tiff", 8), ("webp-lossy", 4), ("jpeg", 3)])
-def test_nothing_but_a_jpeg_is_reduced(kind: str, reduce: int) -> None:
-    with pytest.raises(ValueError, match="can't be decoded at"):
-        frames.decode(WHOLE[kind], reduce)
-
-
-@pytest.mark.parametrize(
-    ("data", "off"),
-    [
-        (pillow("JPEG", "CMYK", quality=95), 4),
-        (pillow("TIFF", "CMYK"), 0),
-        (pillow("PNG", "RGBA"), 0),
-        (tiled_tiff(), 6),  # of the blue channel only
-        (pillow("TIFF", big_tiff=True), 0),
-        (WHOLE["webp-lossless"], 0),
-        (pillow("TIFF", pictures=3), 0),
-        (WHOLE["jpeg"] + coded(".jpg", 255 - picture()), 6),
-    ],
-)
-def test_unusual_frames_keep_their_colours_and_the_first_picture_counts(data: bytes, off: float) -> None:
-    assert np.abs(frames.decode(data).astype(int) - picture()).mean() <= off
-
-
-def test_the_format_is_told_by_the_content_and_never_by_the_name() -> None:
-    kinds = {kind: probe(data) for kind, data in WHOLE.items()}
-    assert {header.kind for header in kinds.values()} == {"JPEG", "PNG", "BMP", "TIFF", "WebP"}
-    assert {(header.width, header.height) for header in kinds.values()} == {(96, 64)}
+    assert frames.read(file).image.shape == (64, 96, 3)
 
 
 def test_a_frame_comes_with_what_the_opened_file_says_of_itself(tmp_path: Path) -> None:
