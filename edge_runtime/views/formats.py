@@ -24,6 +24,7 @@ COLUMNS = (
     "error", "mark", "marked_by", "inspected_at", "total_ms", "sha256",
 )
 # fmt: on
+ARMED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 LABEL = "defect"
 
 
@@ -81,8 +82,9 @@ def _cells(row: Row) -> dict[str, Any]:
 
 
 def _unarmed(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula gets an apostrophe before it: anyone can name a file."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it: anyone can name a file. So does text
+    with an apostrophe of its own; taking one away always gives the text back."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(ARMED) else value
 
 
 def _taken(text: io.StringIO) -> str:
@@ -149,14 +151,15 @@ def labelstudio(record: Record, choice: Choice) -> Lines:
 def _task(row: Row, images: str) -> dict[str, Any]:
     """A frame that nobody judged has no prediction."""
     told = {key: row[key] for key in ("frame", "camera", "verdict", "score", "inspected_at", "sha256")}
+    mark = row["mark"]
     prediction = {
         "model_version": row["model"],
         "score": row["score"],
         "result": [_region(row, number) for number in range(len(row["defects"]))],
     }
     return {
-        "data": {"image": images + _address(row["frame"], images), **told},
-        "meta": {"mark": row["mark"]} if row["mark"] else {},
+        "data": {"image": images + _address(row["frame"], images), **told, "mark": mark and mark["mark"]},
+        "meta": {"mark": mark} if mark else {},
         "predictions": [] if row["score"] is None else [prediction],
     }
 
