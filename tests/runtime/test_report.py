@@ -1,0 +1,346 @@
+"""`edge-detect report`: the page, as a browser reads it."""
+
+import base64
+import hashlib
+import importlib.util
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_runtime.errors import UsageError
+from edge_runtime.line.ledger import to_row
+from edge_runtime.line.record import Record
+from edge_runtime.results import Inspection
+from edge_runtime.views import report, report_charts, report_pictures
+from edge_runtime.views.report_numbers import Numbers, percent
+from tests import outs, tiny
+from tests.conftest import Run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = importlib.util.find_spec("playwright") is not None and CHROMIUM is not None
+
+
+class Page(HTMLParser):
+    """Elements with their attributes and their own text, as they stand in the page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text("utf-8")
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+        self.texts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.texts:
+            self.texts[-1] += data
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
+        return [
+            found | {"text": text.strip()}
+            for (name, found), text in zip(self.elements, self.texts, strict=True)
+            if name == tag and all(found.get(key) == value for key, value in wanted.items())
+        ]
+
+    @property
+    def says(self) -> str:
+        """What a person reads, in one line."""
+        text = re.sub(r"<(script|style).*?</\1>|<title>.*?</title>", " ", self.source, flags=re.DOTALL)
+        return " ".join(re.sub(r"<[^>]*>", "", text).split())
+
+
+def page(out: Path, path: Path | None = None, model: Path | None = None) -> Page:
+    path = path or out / report.NAME
+    report.write(out, path, model)
+    return Page(path)
+
+
+def tallied(*inspections: Inspection, times: list[datetime] | None = None) -> Numbers:
+    numbers = Numbers()
+    for number, inspection in enumerate(inspections):
+        row = {"id": number + 1, **to_row(inspection, outs.MODEL, None, {}), "mark": None}
+        numbers.add(row | ({"inspected_at": times[number].isoformat()} if times else {}))
+    return numbers
+
+
+def test_the_page_needs_no_other_file_and_no_network(tmp_path: Path) -> None:
+    shown = page(outs.make(tmp_path / "OUT", outs.reject("a.jpg"), outs.good("b.jpg"), pictures=True))
+    addresses = [
+        found[key] for _, found in shown.elements for key in ("src", "href", "srcset", "action") if key in found
+    ]
+    assert addresses and all(re.match(r"data:image/jpeg;base64,|#|overlay/", address) for address in addresses)
+    assert not {tag for tag, _ in shown.elements} & {"link", "iframe", "object", "embed", "base"}
+    assert (
+        "@import" not in shown.source
+        and "url(" not in shown.source
+        and "http" not in re.sub("http-equiv", "", shown.source)
+    )
+    (policy,) = shown.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    (script,) = shown.all("script")
+    text = shown.source.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    assert script and f"script-src 'sha256-{digest}'" in policy["content"] and "default-src 'none'" in policy["content"]
+
+
+def test_hostile_names_are_shown_and_nothing_else(tmp_path: Path) -> None:
+    harmless = page(
+        outs.make(tmp_path / "A", *(outs.reject(f"{n}.jpg") for n in range(len(outs.HOSTILE))), outs.error("e"))
+    )
+    failing = "could not <script>alert(1)</script>"
+    out = outs.make(
+        tmp_path / "B",
+        *map(outs.reject, outs.HOSTILE),
+        outs.error(outs.HOSTILE[0], failing),
+        camera="<svg onload=alert(1)>",
+        pictures=True,
+    )
+    with Record(out) as record:
+        record.mark(1, "right", "<script>alert(1)</script>")
+    shown = page(out)
+    names = {card["data-name"] for card in shown.all("article")}
+    assert names == set(outs.HOSTILE)
+    assert len(shown.all("script")) == len(shown.all("style")) == 1 and not shown.all("svg", onload="alert(1)")
+    assert {tag for tag, _ in shown.elements} <= {tag for tag, _ in harmless.elements} | {"img", "a"}
+    assert not [name for _, found in shown.elements for name in found if name.startswith("on")]
+    assert "49.jpg" not in shown.says and "{{ 7 * 7 }}" in shown.source
+    assert "marked right by &lt;script&gt;alert(1)&lt;/script&gt;" in shown.source
+
+
+def test_rejects_come_by_score_with_their_pictures_boxes_and_marks(tmp_path: Path) -> None:
+    out = outs.make(
+        tmp_path / "OUT",
+        outs.reject("low.jpg", 0.6),
+        outs.reject("high.jpg", 0.99, proved=True),
+        outs.good("good.jpg"),
+        outs.reject("mid.jpg", 0.8, proved=False),
+        pictures=True,
+    )
+    with Record(out) as record:
+        record.mark(1, "wrong", "Petra")
+        record.mark(4, "right", "Ahmed")
+    shown = page(out)
+    cards = shown.all("article")
+    assert [card["data-name"] for card in cards] == ["high.jpg", "mid.jpg", "low.jpg"]
+    assert [card["data-mark"] for card in cards] == ["none", "right", "wrong"]
+    for small in shown.all("img"):
+        data = base64.b64decode(small["src"].partition(",")[2])
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None and image.shape[:2] == (257, 320) == (int(small["height"]), int(small["width"]))
+        assert small["loading"] == "lazy" and small["alt"].startswith("Overlay of ")
+    assert "62 % 40 × 60 px at 100, 50" in shown.says and "marked wrong by Petra" in shown.says
+    assert "1 of 2 marked rejects were wrong" in shown.says
+    assert "50 % of the 2 rejects that were judged again pass once what is in their boxes is replaced" in shown.says
+
+
+def test_a_good_frame_that_somebody_marked_is_in_the_gallery(tmp_path: Path) -> None:
+    out = outs.make(tmp_path / "OUT", outs.good("escaped.jpg"), outs.good("fine.jpg"))
+    with Record(out) as record:
+        record.mark(1, "wrong", "Petra")
+    assert [card["data-name"] for card in page(out).all("article")] == ["escaped.jpg"]
+
+
+@pytest.mark.parametrize("where", ["OUT/report.html", "page.html", "sub/folder/page.html"])
+def test_pictures_open_in_full_from_wherever_the_page_lies(tmp_path: Path, where: str) -> None:
+    out = outs.make(tmp_path / "OUT", outs.reject("a.jpg"), pictures=True)
+    path = tmp_path / where
+    (link,) = page(out, path).all("a", **{"class": "picture"})
+    assert (path.parent / unquote(link["href"])).resolve() == (out / "overlay" / "0, 100%.jpg").resolve()
+
+
+def test_a_picture_that_is_gone_or_damaged_leaves_a_card(tmp_path: Path) -> None:
+    out = outs.make(tmp_path / "OUT", outs.reject("a.jpg", 0.9), outs.reject("b.jpg", 0.8), pictures=True)
+    (out / "overlay" / "0, 100%.jpg").unlink()
+    (out / "overlay" / "1, 100%.jpg").write_bytes(b"no picture")
+    shown = page(out)
+    assert len(shown.all("article")) == 2 and not shown.all("img")
+    assert "No pictures of them were saved, or they are gone." in shown.says
+
+
+def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = outs.make(tmp_path / "OUT", *(outs.reject(f"{n}.jpg", 0.6 + n / 100) for n in range(30)), pictures=True)
+    full = page(out)
+    budget = sum(len(small["src"]) for small in full.all("img")) // 3
+    monkeypatch.setattr(report_pictures, "BUDGET", budget)
+    monkeypatch.setattr(report, "REJECTS", 25)
+    shown = page(out)
+    kept = [int(card["data-name"].removesuffix(".jpg")) for card in shown.all("article")]
+    assert kept == list(range(29, 4, -1))
+    assert sum(len(small["src"]) for small in shown.all("img")) <= budget
+    assert int(shown.all("img")[0]["width"]) < int(full.all("img")[0]["width"])
+    assert "The 25 with the highest scores are listed, of 30;" in shown.says
+    assert len(shown.all("img")) == 25 or f"{len(shown.all('img'))} have their picture in this page" in shown.says
+
+
+def test_errors_stand_together_by_reason(tmp_path: Path) -> None:
+    cut = [outs.error(f"cut{n}.jpg", f"ends after {n},204 bytes without a JPEG end marker") for n in range(3)]
+    shown = page(outs.make(tmp_path / "OUT", outs.error("empty.jpg"), *cut, outs.skipped("s.jpg"), outs.good("g.jpg")))
+    assert re.findall(
+        r"(\d) (ends after … bytes[^<]*?|is empty \(0 bytes\)|waited 12.5 s) \w+\d?\.jpg", shown.says
+    ) == [
+        ("3", "ends after … bytes without a JPEG end marker"),
+        ("1", "is empty (0 bytes)"),
+        ("1", "waited 12.5 s"),
+    ]
+    assert "0 of 1 frame rejected, 0 %." in shown.says and "4 frames could not be judged" in shown.says
+    assert {card["data-verdict"] for card in shown.all("article")} == {"error", "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("inspections", "headline"),
+    [
+        ([], "Nothing was inspected yet."),
+        ([outs.error("a.jpg"), outs.error("b.jpg")], "No frame could be judged. 2 frames could not be judged"),
+        ([outs.skipped("a.jpg")], "No frame could be judged. 1 frame came faster"),
+        ([outs.good("a.jpg")], "0 of 1 frame rejected, 0 %."),
+        ([outs.reject("a.jpg")], "1 of 1 frame rejected, 100 %."),
+    ],
+)
+def test_a_folder_with_little_in_it_has_a_page_too(
+    tmp_path: Path, inspections: list[Inspection], headline: str
+) -> None:
+    assert headline in page(outs.make(tmp_path / "OUT", *inspections)).says
+
+
+@pytest.mark.parametrize(("frames", "percentiles"), [(1, 1), (63, 1), (64, 2), (661, 2), (662, 3)])
+def test_percentiles_are_told_only_where_there_are_frames_enough(frames: int, percentiles: int) -> None:
+    told = {stage: found for stage, found, _ in tallied(*[outs.good("a.jpg")] * frames).latency()}
+    assert list(told) == ["read", "decode", "prepare", "infer", "explain", "write", "total"]
+    assert [ms for ms in told["infer"] if ms is not None] == [20.0] * percentiles
+    assert told["total"][0] == 27.75
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "said"),
+    [
+        (0, 0, "-"),
+        (0, 9, "0 %"),
+        (9, 9, "100 %"),
+        (1, 10**6, "< 0.01 %"),
+        (10**6 - 1, 10**6, "> 99.9 %"),
+        (1, 30, "3.33 %"),
+    ],
+)
+def test_no_share_is_rounded_to_nothing_or_all(count: int, total: int, said: str) -> None:
+    assert percent(count, total) == said
+
+
+@given(
+    st.lists(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), min_size=1, max_size=30),
+    st.integers(-12, 14).map(lambda hours: timezone(timedelta(hours=hours))),
+    st.floats(0.001, 0.999),
+)
+def test_charts_count_every_frame_once_and_stay_within_their_frame(
+    times: list[datetime], zone: timezone, score: float
+) -> None:
+    kinds = [outs.good("a"), outs.reject("a"), outs.error("a"), outs.skipped("a")]
+    found = [kinds[number % 4] for number in range(len(times))]
+    numbers = tallied(*found, times=sorted(time.replace(tzinfo=UTC) for time in times))
+    numbers.threshold = score
+    drawn = report_charts.charts(numbers, zone)
+    for chart in drawn:
+        for bar in chart.bars:
+            assert bar.x >= report_charts.LEFT and bar.x + bar.width <= report_charts.RIGHT + 2
+            assert bar.y >= report_charts.TOP - 1e-6 and bar.y + bar.height <= report_charts.BOTTOM + 1e-6
+            assert bar.height >= 0 and bar.width > 0
+    spans = {bar.x: bar.says for bar in drawn[0].bars}
+    assert len(spans) <= report_charts.MAX_BARS
+    counted = sum(
+        int(count.replace(",", "")) for says in spans.values() for count in re.findall(r"([\d,]+) [a-z]", says)
+    )
+    assert counted == len(times)
+    if len(drawn) == 3:
+        assert sum(int(bar.says.split()[-2].replace(",", "")) for bar in drawn[2].bars) == numbers.judged
+
+
+def test_bars_begin_at_round_local_times() -> None:
+    times = [datetime(2026, 11, 20, 22, 30, tzinfo=UTC) + timedelta(days=day) for day in range(40)]
+    first, rates = report_charts.charts(
+        tallied(*[outs.reject("a.jpg", 0.5)] * 40, times=times), timezone(timedelta(hours=2))
+    )[:2]
+    assert first.title == "Frames per day" and first.bars[0].says == "2026-11-21 00:00: 1 anomaly"
+    assert len(first.bars) == 40 and rates.bars[0].says.endswith("1 of 1 rejected, 100 %")
+
+
+def test_the_model_says_what_it_promises_and_another_one_is_refused(tmp_path: Path, edge_detect: Run) -> None:
+    doubted = tiny.manifest().training.model_copy(update={"doubts": ("brightness alone tells <good> from anomaly",)})
+    (tmp_path / "part.onnx").write_bytes(tiny.model(tiny.manifest(training=doubted)))
+    (tmp_path / "other.onnx").write_bytes(tiny.model())
+    tiny.write_frames(tmp_path / "frames", {"bad.png": tiny.frame(), "good.png": tiny.frame(None)})
+    (tmp_path / "frames" / "empty.png").write_bytes(b"")
+    edge_detect("frames", "-m", "part.onnx", "-o", "OUT")
+    made = edge_detect("report", "OUT", "-m", "part.onnx")
+    assert made.returncode == 0 and made.stdout.strip() == str(Path("OUT/report.html")), made.stderr
+    shown = Page(tmp_path / "OUT" / "report.html")
+    assert "tiny: inspection report" in shown.says and "Brightness alone tells &lt;good&gt; from anomaly." in shown.says
+    assert "0 of 10 defective ones escape and 0 of 10 good ones are rejected" in shown.says
+    assert "1 of 2 frames rejected, 50 %." in shown.says and len(shown.all("img")) == 1
+    assert hashlib.sha256((tmp_path / "part.onnx").read_bytes()).hexdigest() in shown.says
+    refused = edge_detect("report", "OUT", "-m", "other.onnx")
+    assert refused.returncode == 2 and "did not make these results" in refused.stderr
+    with pytest.raises(UsageError, match="holds no results"):
+        page(tmp_path / "frames")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as engine:
+        running = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.mark.skipif(not BROWSER, reason="THE REPORT'S FILTERS WERE NOT TESTED: that needs playwright and Chromium")
+@pytest.mark.parametrize("width", [390, 1920])
+def test_filters_and_sorting_work_in_a_browser_from_a_file(tmp_path: Path, browser: Any, width: int) -> None:
+    many = [outs.reject(f"cam/{n:03}.jpg", 0.5 + n / 400) for n in range(130)]
+    out = outs.make(tmp_path / "OUT", *many, outs.error("cam/empty.jpg"), pictures=True)
+    with Record(out) as record:
+        record.mark(130, "wrong", "Petra")
+    report.write(out, out / report.NAME, None)
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda err: complaints.append(str(err)))
+    tab.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+    tab.goto((out / report.NAME).as_uri())
+
+    def names() -> list[str]:
+        return [str(name) for name in tab.locator(".card h3").all_text_contents()]
+
+    at_once = len(names())
+    assert names()[0] == "129.jpg" and 0 < at_once < 130
+    tab.get_by_role("button", name="Show").press("Enter")
+    assert len(names()) == min(2 * at_once, 130) and "shown" in tab.inner_text("#shown")
+    assert tab.evaluate("document.activeElement.closest('.card').dataset.name") == f"cam/{129 - at_once:03}.jpg"
+    tab.get_by_label("Sort by").select_option("lowest score")
+    assert names()[0] == "000.jpg"
+    tab.get_by_label("Name contains").fill("12")
+    assert names() == ["012.jpg", "112.jpg", *(f"{n}.jpg" for n in range(120, 130))]
+    tab.get_by_label("Marks").select_option("unmarked")
+    assert len(names()) == 11 and "129.jpg" not in names()
+    tab.get_by_label("Name contains").fill("")
+    tab.get_by_label("Marks").select_option("marked wrong")
+    assert names() == ["129.jpg"]
+    tab.get_by_label("Marks").select_option("all")
+    tab.get_by_label("Show").select_option("error")
+    assert names() == ["empty.jpg"] and tab.text_content(".card").strip().startswith("cam/empty.jpg is empty")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+    tab.close()
