@@ -13,6 +13,7 @@ from struct import unpack_from
 from typing import Literal
 
 from edge_runtime.errors import FrameError
+from edge_runtime.tiff import Tags
 
 Kind = Literal["JPEG", "PNG", "BMP", "TIFF", "WebP"]
 
@@ -70,7 +71,8 @@ def _check_still(chunk: bytes) -> None:
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_BASELINE, _TABLES, _SOI, _EOI, _SOS = 0xC0, 0xC4, 0xD8, 0xD9, 0xDA
+_HOLE = bytes(64)
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers that no segment follows
 _SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 .. SOF15
 
@@ -79,11 +81,14 @@ def _jpeg(data: bytes) -> Header:
     """From segment to segment, so that the end of a thumbnail is not taken for the picture's. What follows its end is not
     looked at; like libjpeg, bytes between segments are passed over."""
     header, scans, at, pattern = None, 0, 2, _MARKER
+    dense, solid = True, False  # solid: zeros mean nothing in the scan that is being passed
     for _ in range(MAX_PARTS):
         found = pattern.search(data, at)
         if not found or data[found.end() - 1] == _SOI:  # libjpeg would fill up what is missing with grey
             raise _cut(data[: found.start()] if found else data, "without a JPEG end marker")
-        marker, at, pattern = data[found.end() - 1], found.end(), _MARKER
+        if solid and (hole := data.find(_HOLE, at, found.start())) >= 0:
+            raise FrameError(f"is damaged: its JPEG data has a hole at byte {hole:,}, filled with zeros")
+        marker, at, pattern, solid = data[found.end() - 1], found.end(), _MARKER, False
         if marker == _EOI:
             if header is None or not scans:
                 raise FrameError("holds no picture between its JPEG start and end marker")
@@ -95,12 +100,26 @@ def _jpeg(data: bytes) -> Header:
             bits, height, width = unpack_from(">BHH", data, at + 2)
             header = Header("JPEG", width, height)
             _check_bits(bits)
-        if marker == _SOS:
+            dense &= marker == _BASELINE
+        elif marker == _TABLES:
+            dense &= not _ends_blocks_with_zeros(data, at + 2, at + length)
+        elif marker == _SOS:
             scans, pattern = scans + 1, _AFTER_SCAN
             if scans > MAX_SCANS:
                 raise FrameError(f"has more than {MAX_SCANS} JPEG scans, which no camera writes")
+            solid = dense and data[at + 4 : at + 5] == b"\0"  # its first component is coded with the tables 0
         at += length
     raise FrameError(f"has more than {MAX_PARTS:,} JPEG segments")
+
+
+def _ends_blocks_with_zeros(data: bytes, at: int, end: int) -> bool:
+    """Has AC table 0 its shortest code, which is all zeros, for "nothing more in this block"? Then a flat area is a run of
+    zeros. The usual tables have not, and there a long run of them is what a lost packet or disk block leaves behind."""
+    while at + 17 < min(end, len(data)):
+        if data[at] == 0x10:
+            return data[at + 17] == 0
+        at += 17 + sum(data[at + 1 : at + 17])
+    return False
 
 
 def _png(data: bytes) -> Header:
@@ -143,53 +162,14 @@ def _bmp(data: bytes) -> Header:
     return header
 
 
-_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # TIFF's unsigned integers
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _COLOURS = {0, 1, 2, 3, 5, 6}  # grey from white, grey from black, RGB, palette, CMYK, YCbCr (may be subsampled)
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
 
 
-class _Tags:
-    """The first directory of a TIFF, classic or BigTIFF: the pictures after it are not looked at."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.order = data, "<" if data.startswith(b"II") else ">"
-        big = data[2:4] in (b"\x2b\0", b"\0\x2b")
-        self.wide, few = ("Q", "Q") if big else ("I", "H")
-        (at,) = self._read(self.wide, 8 if big else 4)
-        (count,) = self._read(few, at)
-        at, step = (at + 8, 20) if big else (at + 2, 12)
-        if at + count * step > len(data):
-            raise _cut(data, "inside its TIFF directory")
-        self.where: dict[int, int] = {}
-        for entry in range(at, at + min(count, MAX_PARTS) * step, step):
-            (tag,) = self._read("H", entry)
-            if self.where.setdefault(tag, entry) != entry:
-                raise FrameError(f"is damaged: its TIFF directory has tag {tag} twice")
-
-    def _read(self, what: str, at: int) -> tuple[int, ...]:
-        if at > len(self.data):
-            raise _cut(self.data, "inside its TIFF directory")
-        return unpack_from(self.order + what, self.data, at)
-
-    def numbers(self, tag: int, most: int) -> tuple[int, ...]:
-        """The values of a tag, at most so many. Raises FrameError where it is missing or no list of integers."""
-        entry = self.where.get(tag)
-        kind, count = self._read("H" + self.wide, entry + 2) if entry is not None else (0, 0)
-        if entry is None or kind not in _TYPES or not count:
-            raise FrameError(f"is damaged: its TIFF directory has no usable tag {tag}")
-        at = entry + 4 + struct.calcsize("=" + self.wide)
-        if count * struct.calcsize("=" + _TYPES[kind]) > struct.calcsize("=" + self.wide):
-            (at,) = self._read(self.wide, at)
-        return self._read(f"{min(count, most)}{_TYPES[kind]}", at)
-
-    def number(self, tag: int, default: int | None = None) -> int:
-        return default if default is not None and tag not in self.where else self.numbers(tag, 1)[0]
-
-
 def _tiff(data: bytes) -> Header:
-    tags = _Tags(data)
+    tags = Tags(data)
     header = Header("TIFF", tags.number(_WIDTH), tags.number(_HEIGHT))
     samples, bits = tags.number(_SAMPLES, 1), tags.number(_BITS, 1)
     colours = tags.number(_PHOTOMETRIC, 2)

@@ -6,17 +6,16 @@ does not take it for a frame. A clean frame, good.png, lies between them.
 
 import os
 import random
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 
-from edge_runtime.errors import FrameError
-from edge_runtime.frames import decode
+from tests import special
 from tests.formats import (
     WHOLE,
     bmp,
@@ -97,7 +96,9 @@ def _sound() -> Iterator[Case]:
     yield judged("rubbish-after-the-end.jpg", whole["jpeg"] + random.Random(2).randbytes(999))
     yield judged("fill-bytes.jpg", whole["jpeg"].replace(b"\xff\xdb", b"\xff\xff\xff\xff\xdb"))
     yield judged("motion.jpg", whole["jpeg"].replace(b"\xff\xc4", b"\xff\xfe"))  # leaves the usual tables out
-    yield judged("restart-markers.jpg", coded(".jpg", None, 4, 1))  # IMWRITE_JPEG_RST_INTERVAL
+    dark = np.zeros((1024, 1024, 3), np.uint8)
+    yield judged("runs-of-zeros.jpg", coded(".jpg", dark, cv2.IMWRITE_JPEG_OPTIMIZE, 1))
+    yield judged("restart-markers.jpg", coded(".jpg", None, cv2.IMWRITE_JPEG_RST_INTERVAL, 1))
     yield judged("pages.tiff", pillow("TIFF", pictures=3))
     yield judged("pages-in-a-loop.tiff", grey_tiff(following=8))
     yield judged("tiled.tiff", tiled_tiff())
@@ -139,6 +140,8 @@ def _unfinished() -> Iterator[Case]:
             yield refused(name, "not written completely", data[: len(data) * percent // 100])
     for kind in ("jpeg", "progressive"):
         yield refused(f"zeros-at-the-end-{kind}.jpg", "JPEG end marker", zero_tail(WHOLE[kind], 0.5))
+    hole = WHOLE["jpeg"][:1200] + bytes(500) + WHOLE["jpeg"][1700:]
+    yield refused("hole.jpg", "a hole at byte 1,", hole)
     yield refused("zeros-at-the-end.png", "is damaged", zero_tail(WHOLE["png"], 0.5))
     yield refused("cut-with-thumbnail.jpg", "JPEG end marker", with_app1(exif(1) + WHOLE["jpeg"])[:-400])
     yield refused("cut-then-another.jpg", "JPEG end marker", WHOLE["jpeg"][:-400] + WHOLE["jpeg"])
@@ -207,35 +210,18 @@ def _names() -> Iterator[Case]:
 
 def _special() -> Iterator[Case]:
     """What only looks like a file. Links are followed, to regular files."""
-
-    def linked(path: Path) -> None:
-        outside = path.parent.parent / f"{path.parent.name}-linked.png"
-        outside.write_bytes(WHOLE["png"])
-        path.symlink_to(outside)
-
-    def locked(path: Path) -> None:
-        path.write_bytes(WHOLE["png"])
-        path.chmod(0)
-
-    def listening(path: Path) -> None:
-        here = os.getcwd()
-        os.chdir(path.parent)  # a socket's path may have 107 bytes only
-        try:
-            with socket.socket(socket.AF_UNIX) as one:
-                one.bind(path.name)
-        finally:
-            os.chdir(here)
-
     may_read_all = hasattr(os, "geteuid") and os.geteuid() == 0
-    yield Case("link-out-of-the-folder.png", "judged", "", linked)
+    yield Case("link-out-of-the-folder.png", "judged", "", special.linked)
     yield Case("link-to-nowhere.jpg", "error", "No such file", lambda path: path.symlink_to("nowhere"))
     yield Case("link-to-itself.jpg", "error", "symbolic links", lambda path: path.symlink_to(path.name))
     yield Case("link-to-a-device.jpg", "error", "is no regular file", lambda path: path.symlink_to("/dev/zero"))
     yield Case("link-to-its-folder.jpg", "passed over", "is no regular file", lambda path: path.symlink_to("."))
     yield Case("folder.jpg", "passed over", "is no regular file", Path.mkdir)
     yield Case("pipe.jpg", "error", "is no regular file", lambda path: os.mkfifo(path))
-    yield Case("socket.jpg", "error", "can't be opened", listening)
-    yield Case("locked.png", "judged" if may_read_all else "error", "" if may_read_all else "Permission denied", locked)
+    yield Case("socket.jpg", "error", "can't be opened", special.listening)
+    yield Case(
+        "locked.png", "judged" if may_read_all else "error", "" if may_read_all else "Permission denied", special.locked
+    )
 
 
 def write(folder: Path) -> tuple[list[Case], list[str]]:
@@ -250,24 +236,6 @@ def write(folder: Path) -> tuple[list[Case], list[str]]:
         except (OSError, AttributeError, ValueError) as err:
             missing.append(f"{case.name!r}: {err}")
     return made, missing
-
-
-def truncations_read(count: int, seed: int) -> list[str]:
-    """Cuts whole frames at random places. Returns which of them were decoded all the same: none should be."""
-    dice = random.Random(seed)
-    whole = (
-        WHOLE | {name: pillow("TIFF", compression=name) for name in ("tiff_lzw", "packbits")} | {"tiled": tiled_tiff()}
-    )
-    read = []
-    for _ in range(count):
-        kind, data = dice.choice(list(whole.items()))
-        cut = dice.randrange(len(data))
-        try:
-            decode(data[:cut])
-            read.append(f"{kind} cut after {cut} of {len(data)} bytes")
-        except FrameError:
-            pass
-    return read
 
 
 def main(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError
-from tests import corpus
+from tests import corpus, truncations
 from tests.conftest import Run
 from tests.formats import WHOLE
 
@@ -76,4 +76,4 @@ def results(out: Path) -> list[dict[str, Any]]:
 
 
 def test_no_frame_that_ends_early_is_given_a_verdict() -> None:
-    assert corpus.truncations_read(1000, seed=7) == []
+    assert truncations.read_all_the_same(1000, seed=7) == []
