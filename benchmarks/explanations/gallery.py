@@ -5,7 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.views.overlay import captioned, draw_boxes, tint
+from edge_runtime.views.heat import tint
+from edge_runtime.views.ink import captioned, draw_boxes
 from edge_runtime.results import Array, Box, Defect, Image
 
 TRUE = (120, 255, 120)

@@ -17,7 +17,7 @@ def out(line: str) -> None:
     except OSError as err:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(
-            f"stdout can't be written: {err.strerror}; what is in --out is kept, and the same command continues"
+            f"stdout can't be written: {err.strerror}; what is in OUT is kept, and the same command continues"
         ) from None
 
 

@@ -17,6 +17,9 @@ from edge_runtime.line.supervisor import Supervisor
 from edge_runtime.views import PICTURES
 
 
+VERDICTS = ("good", "anomaly", "error", "skipped")
+
+
 def kinds(save: str) -> tuple[str, ...]:
     """`--save` as names. Raises UsageError for a picture that does not exist."""
     found = tuple(dict.fromkeys(kind.strip() for kind in save.split(",") if kind.strip() not in ("", "none")))
@@ -52,9 +55,10 @@ def follow(
 
 
 def _count(event: Event, counts: Counter[str]) -> None:
-    if isinstance(event, Ready) and event.earlier:
-        counts.update(event.earlier)
-        counts["repeated"] += sum(event.earlier.values())
+    if isinstance(event, Ready) and event.total is not None:
+        by_this_run = sum(counts[verdict] for verdict in VERDICTS) - counts["repeated"]  # by a worker that died
+        counts.update({verdict: event.earlier.get(verdict, 0) - counts[verdict] for verdict in VERDICTS})
+        counts["repeated"] = sum(event.earlier.values()) - by_this_run
     elif isinstance(event, Done):
         counts[event.row["verdict"]] += 1
         counts["repeated"] += event.repeated

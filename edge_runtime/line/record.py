@@ -91,4 +91,5 @@ class Record:
 
 def _row(found: tuple[int, str, str | None, str, str]) -> Row:
     number, text, mark, who, at = found
-    return {"id": number, **json.loads(text), "mark": mark and {"mark": mark, "who": who, "at": at}}
+    of_schema_1 = {"camera": None, "pictures": {}}
+    return {"id": number, **of_schema_1, **json.loads(text), "mark": mark and {"mark": mark, "who": who, "at": at}}

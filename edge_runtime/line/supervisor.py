@@ -137,7 +137,7 @@ class Supervisor:
         """Whatever was in work is to be handled with care by the next worker."""
         if self._stop.is_set():
             return
-        self._crashed.update(self._under_way)
+        self._crashed.update(list(self._under_way))
         over = ", ".join(self._under_way) or "no frame"
         self._say(f"warning: the worker {what} with {over} in work; going on with another one")
 

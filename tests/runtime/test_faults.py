@@ -1,0 +1,145 @@
+"""Faults of the disk and of native code, put into the real command by strace; what it writes, in which order."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reliability.line import Line, audit, until, watching
+from tests import tiny
+
+WHOLE = {"rows": 6, "frames": 6, "twice": 0, "torn": 0, "missing": 0, "lines": 0}
+traced = pytest.mark.skipif(
+    not shutil.which("strace") or subprocess.run(["strace", "-qq", "true"], capture_output=True).returncode != 0,
+    reason="NOT RUN: faults of disk and decoder need strace and the right to trace (apt install strace)",
+)
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Path:
+    tiny.write_frames(tmp_path / "frames", {f"{number}.png": tiny.frame() for number in range(6)})
+    return tmp_path
+
+
+def arguments(line: Path, model: Path) -> tuple[object, ...]:
+    """With absolute paths: strace compares them letter by letter."""
+    return (line / "frames", "-m", model, "-o", line / "out", "--no-check", "--jobs", 1)
+
+
+def strace(*options: str) -> list[str]:
+    return ["strace", "-f", "-qq", "-o", "trace.txt", *options]
+
+
+@traced
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS"])
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        ("out/overlay/.3.*.jpg.part", "openat"),
+        ("out/overlay/.3.*.jpg.part", "write"),
+        ("out/overlay/.3.*.jpg.part", "fsync"),
+        ("out/overlay/.3.*.jpg.part", "rename"),
+        ("out/overlay", "fsync"),
+        ("out/ledger.sqlite-wal", "pwrite64"),
+        ("out/ledger.sqlite-wal", "fdatasync"),
+        ("out/results.jsonl", "write"),
+    ],
+)
+def test_a_disk_that_fails_at_any_step_marks_nothing_done_and_the_next_run_goes_on(
+    where: str, call: str, error: str, line: Path, tiny_model: Path
+) -> None:
+    Line(line, *arguments(line, tiny_model)).end()
+    (name,) = [path.name for path in (line / "out" / "overlay").glob("3.*")]
+    shutil.rmtree(line / "out")
+    (line / "stderr.txt").unlink()
+    path = line / where.replace(".3.*.jpg", f".{name}")
+    # The first calls make the ledger; the fault comes in the midst of the frames.
+    nth = {"pwrite64": "40", "fdatasync": "8"}.get(call, "1" if ".part" in where else "3")
+    broken = Line(
+        line,
+        *arguments(line, tiny_model),
+        under=strace("-P", str(path), "-e", f"inject={call}:error={error}:when={nth}"),
+    )
+    assert broken.end() == 2
+    said = broken.said()
+    assert said.startswith("error: ") and said.count("\n") == 1 and "Traceback" not in said
+    left = audit(line / "out")
+    assert left["rows"] < 6 and left["twice"] == left["torn"] == left["missing"] == 0
+    assert Line(line, *arguments(line, tiny_model)).end() == 1
+    assert audit(line / "out") == WHOLE
+
+
+@traced
+def test_pictures_are_durable_before_their_row_is(line: Path, tiny_model: Path) -> None:
+    calls = "openat,write,pwrite64,fsync,fdatasync,rename"
+    assert Line(line, *arguments(line, tiny_model), under=strace("-y", "-e", f"trace={calls}")).end() == 1
+    steps = [
+        step
+        for text in (line / "trace.txt").read_text().splitlines()
+        for step, pattern in {
+            "picture": r"write\(\d+<[^>]*/overlay/\.\w+\.\w+\.jpg\.part>",
+            "picture synced": r"fsync\(\d+<[^>]*/overlay/\.\w+\.\w+\.jpg\.part>",
+            "renamed": r"rename\(.*/overlay/",
+            "folder synced": r"fsync\(\d+<[^>]*/overlay>",
+            "row synced": r"fdatasync\(\d+<[^>]*/ledger.sqlite-wal>",
+        }.items()
+        if re.search(pattern, text)
+    ]
+    order = "picture, picture synced, renamed, folder synced, row synced"
+    assert f"{', '.join(steps)}".count(order) == 6
+
+
+@traced
+def test_a_frame_that_crashes_the_decoder_costs_that_frame(line: Path, tiny_model: Path) -> None:
+    crashing = Line(
+        line,
+        *arguments(line, tiny_model),
+        under=strace("-P", str(line / "frames" / "2.png"), "-e", "inject=openat:signal=SEGV:when=1+"),
+    )
+    assert crashing.end() == 2
+    assert (
+        "the worker died with" in crashing.said() and "6 frames: 0 good, 5 anomaly, 1 error. Results" in crashing.said()
+    )
+    rows = (line / "out" / "results.jsonl").read_text().splitlines()
+    assert audit(line / "out") == WHOLE
+    assert [row.count('"verdict": "error"') for row in rows] == [row.count('"frame": "2.png"') for row in rows]
+
+
+def test_a_full_disk_stops_a_watch_until_there_is_room(tiny_model: Path, tmp_path: Path) -> None:
+    small = tmp_path / "out"
+    small.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], capture_output=True, text=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip(f"NOT RUN: a small disk needs the right to mount one ({mount.stderr.strip()})")
+    try:
+        with watching(tmp_path, tiny_model, "--save", "overlay,panel,input,coarse,heatmap,cutout") as running:
+            tiny.write_frames(tmp_path / "cam", {f"{number:03}.png": tiny.frame() for number in range(60)})
+            until(lambda: "No space left on device; trying again" in running.said() or "full; trying" in running.said())
+            left = audit(small)
+            assert left["rows"] < 60 and left["torn"] == left["missing"] == left["twice"] == 0
+            subprocess.run(["mount", "-o", "remount,size=50m", small], check=True)
+            until(lambda: (small / "results.jsonl").read_text().count("\n") == 60)
+            assert running.stop() == 0
+        assert audit(small) == WHOLE | {"rows": 60, "frames": 60}
+        assert running.said().count("error:") == 1
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_a_worker_that_hangs_is_replaced(tiny_model: Path, tmp_path: Path) -> None:
+    import signal
+
+    with watching(tmp_path, tiny_model) as running:
+        hung = running.worker()
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        tiny.write_frames(tmp_path / "cam", {f"{number}.png": tiny.frame() for number in range(6)})
+        until(lambda: (tmp_path / "out" / "results.jsonl").read_text().count("\n") == 6)
+        assert running.worker() != hung and "the worker hangs" in running.said()
+        assert running.stop() == 0
+    assert audit(tmp_path / "out") == WHOLE
