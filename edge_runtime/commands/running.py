@@ -16,7 +16,6 @@ from edge_runtime.line.job import Job
 from edge_runtime.line.supervisor import Supervisor
 from edge_runtime.views import PICTURES
 
-
 VERDICTS = ("good", "anomaly", "error", "skipped")
 
 

@@ -20,6 +20,7 @@ from edge_runtime.line.events import Status
 from edge_runtime.line.job import Watching
 from edge_runtime.line.ledger import GONE, Ledger, state_of
 from edge_runtime.line.pipeline import Caution, Outcome, Work
+from edge_runtime.line.record import LEDGER
 from edge_runtime.line.wake import Wake
 
 MAX_PENDING = 50_000
@@ -118,7 +119,7 @@ class Folder:
     def _look_at_one(self, path: Path, closed: bool, ledger: Ledger) -> None:
         for root, camera in self._roots:
             if path.is_relative_to(root):
-                if frames.is_frame(path.relative_to(root)):
+                if frames.is_frame(path.relative_to(root)) and not _in_an_output(path, root):
                     self._look(path, camera, closed, ledger)
                 return
 
@@ -179,6 +180,12 @@ class Folder:
         """Until something may be due."""
         due = min(self._next_look, self._due[0][0] if self._due else self._next_look)
         return min(max(0.0, due - time.monotonic()), MAX_IDLE_S)
+
+
+def _in_an_output(path: Path, root: Path) -> bool:
+    """Whether a file below root lies where some run keeps its results: a picture there is no frame."""
+    depth = len(path.relative_to(root).parts)
+    return any((folder / LEDGER).exists() for folder in list(path.parents)[:depth])
 
 
 def _roots(inputs: Sequence[str]) -> tuple[Path, list[tuple[Path, str | None]]]:

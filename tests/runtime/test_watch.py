@@ -1,0 +1,214 @@
+"""`edge-detect watch` as somebody beside the camera has it: a process, folders that files arrive in, and what it leaves."""
+
+import json
+import os
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from benchmarks.reliability.line import committed, heartbeat, put, until, watching
+from tests import tiny
+from tests.conftest import Run
+
+BRIGHT, DARK = tiny.frame(), tiny.frame(None)
+WHOLE = cv2.imencode(".jpg", BRIGHT)[1].tobytes()
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
+
+
+def verdicts(folder: Path) -> list[tuple[str, str]]:
+    return [(row["frame"], row["verdict"]) for row in rows(folder)]
+
+
+def arrived(folder: Path, count: int) -> None:
+    until(lambda: committed(folder / "out") >= count)
+
+
+def pending(folder: Path, count: int) -> None:
+    until(lambda: heartbeat(folder / "out")["pending"] == count)
+
+
+def test_frames_are_judged_as_they_arrive_and_once(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model) as line:
+        put(tmp_path / "cam" / "shift1", "a.jpg", BRIGHT)
+        arrived(tmp_path, 1)
+        put(tmp_path / "cam", "b.jpg", DARK)
+        for ignored in (".hidden.jpg", "c.jpg.tmp", "c.jpg.part", "notes.txt"):
+            (tmp_path / "cam" / ignored).write_bytes(WHOLE)
+        arrived(tmp_path, 2)
+        os.utime(tmp_path / "cam" / "b.jpg")  # looks new, but is not
+        put(tmp_path / "cam", "d.jpg", BRIGHT)
+        arrived(tmp_path, 3)
+        assert line.stop() == 0
+    with watching(tmp_path, tiny_model) as line:
+        put(tmp_path / "cam", "e.jpg", DARK)
+        arrived(tmp_path, 4)
+        assert line.stop() == 0
+    judged = [("shift1/a.jpg", "anomaly"), ("b.jpg", "good"), ("d.jpg", "anomaly"), ("e.jpg", "good")]
+    assert verdicts(tmp_path) == judged
+    assert "1 good, 0 anomaly" in line.said().splitlines()[-1]
+
+
+@pytest.mark.parametrize("options", [(), ("--poll", "--rescan", 0.2)])
+def test_a_half_written_frame_waits_until_it_is_whole(
+    options: tuple[object, ...], tiny_model: Path, tmp_path: Path
+) -> None:
+    with watching(tmp_path, tiny_model, "--settle-ms", 0, *options) as line:
+        with open(tmp_path / "cam" / "slow.jpg", "wb") as slow:
+            slow.write(WHOLE[:300])
+            slow.flush()
+            pending(tmp_path, 1)
+            assert committed(tmp_path / "out") == 0
+            slow.write(WHOLE[300:])
+        arrived(tmp_path, 1)
+        assert line.stop() == 0
+    assert verdicts(tmp_path) == [("slow.jpg", "anomaly")]
+
+
+def test_a_frame_that_stays_incomplete_is_an_error_and_judged_when_it_is_whole_after_all(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    with watching(tmp_path, tiny_model, "--incomplete-after", 0.3, "--rescan", 0.2) as line:
+        (tmp_path / "cam" / "a.jpg").write_bytes(WHOLE[:300])
+        arrived(tmp_path, 1)
+        (tmp_path / "cam" / "a.jpg").write_bytes(WHOLE)
+        arrived(tmp_path, 2)
+        assert line.stop() == 0
+    assert verdicts(tmp_path) == [("a.jpg", "error"), ("a.jpg", "anomaly")]
+    assert "JPEG end marker" in rows(tmp_path)[0]["error"]
+
+
+def test_a_name_with_new_content_is_a_new_frame(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model) as line:
+        for number, image in enumerate((BRIGHT, DARK, BRIGHT), 1):
+            put(tmp_path / "cam", "latest.jpg", image)
+            arrived(tmp_path, min(number, 2))
+        put(tmp_path / "cam", "other.jpg", DARK)  # after which the third, known, content has been looked at
+        arrived(tmp_path, 3)
+        assert line.stop() == 0
+    assert verdicts(tmp_path) == [("latest.jpg", "anomaly"), ("latest.jpg", "good"), ("other.jpg", "good")]
+
+
+def test_several_cameras_share_one_run_and_may_use_the_same_names(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model, cameras=("left", "right")) as line:
+        put(tmp_path / "left", "1.jpg", BRIGHT)
+        put(tmp_path / "right", "1.jpg", BRIGHT)
+        arrived(tmp_path, 2)
+        assert line.stop() == 0
+    found = {(row["frame"], row["camera"]) for row in rows(tmp_path)}
+    assert found == {("left/1.jpg", "left"), ("right/1.jpg", "right")}
+    assert all((tmp_path / "out" / row["pictures"]["overlay"]).is_file() for row in rows(tmp_path))
+
+
+def test_results_among_the_frames_are_no_frames(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model, cameras=(".",)) as line:
+        for number in range(3):
+            put(tmp_path, f"{number}.jpg", BRIGHT)
+            arrived(tmp_path, number + 1)
+        pending(tmp_path, 0)
+        assert line.stop() == 0
+    assert [frame for frame, _ in verdicts(tmp_path)] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_a_second_watch_on_the_same_results_is_refused(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model) as line:
+        second = edge_detect("watch", "cam", "-m", tiny_model, "-o", "out")
+        assert second.returncode == 2 and "another edge-detect is writing there" in second.stderr
+        assert second.stderr.count("\n") == 1
+        assert line.stop() == 0
+
+
+def test_results_can_be_read_while_they_are_made(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model) as line:
+        put(tmp_path / "cam", "a.jpg", BRIGHT)
+        arrived(tmp_path, 1)
+        read = edge_detect("results", "out")
+        assert read.returncode == 0 and json.loads(read.stdout)["frame"] == "a.jpg"
+        assert line.stop() == 0
+
+
+def test_old_pictures_make_room_but_rows_and_frames_stay(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model) as line:
+        for number in range(8):
+            put(tmp_path / "cam", f"{number}.jpg", BRIGHT)
+            arrived(tmp_path, number + 1)
+        assert line.stop() == 0
+    pictures = sorted((tmp_path / "out" / "overlay").iterdir())
+    stranger = tmp_path / "out" / "overlay" / "mine.txt"
+    stranger.write_text("somebody's notes")
+    room = sum(picture.stat().st_size for picture in pictures[4:]) + stranger.stat().st_size
+    with watching(tmp_path, tiny_model, "--max-gb", (room + 1) / 1e9) as line:
+        until(lambda: not pictures[3].exists())
+        assert line.stop() == 0
+    assert sorted((tmp_path / "out" / "overlay").iterdir()) == [*pictures[4:], stranger]
+    assert len(rows(tmp_path)) == len(list((tmp_path / "cam").iterdir())) == 8
+    with watching(tmp_path, tiny_model, "--keep-days", 1e-9) as line:
+        until(lambda: not pictures[7].exists())
+        assert line.stop() == 0
+    assert list((tmp_path / "out" / "overlay").iterdir()) == [stranger] and len(rows(tmp_path)) == 8
+
+
+def test_systemd_hears_when_it_is_ready_alive_and_stopping(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/tmp/edge-detect-{os.getpid()}.sock"  # sun_path is short
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        try:
+            with watching(tmp_path, tiny_model) as line:
+                assert systemd.recv(999) == b"READY=1"
+                assert systemd.recv(999).startswith(b"WATCHDOG=1\nSTATUS=0 judged")
+                assert line.stop() == 0
+            last = systemd.recv(999)
+            while last.startswith(b"WATCHDOG=1"):
+                last = systemd.recv(999)
+            assert last == b"STOPPING=1"
+        finally:
+            os.unlink(address)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nothere"], "nothere: no such folder; watch needs the folders"),
+        (["cam", "cam/sub"], "lies in"),
+        (["cam", "--serve", "8080"], "--serve 8080: expected HOST:PORT"),
+        (["cam", "--save", "rainbow"], "no such picture"),
+    ],
+)
+def test_a_mistake_gets_one_clear_line(
+    arguments: list[str], says: str, edge_detect: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cam" / "sub").mkdir(parents=True)
+    done = edge_detect("watch", *arguments, "-m", tiny_model, "-o", "out")
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and says in done.stderr
+
+
+def test_results_of_the_version_before_are_taken_over(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"a.png": BRIGHT})
+    assert edge_detect("frames", "-m", tiny_model, "-o", "out").returncode == 1
+    with sqlite3.connect(tmp_path / "out" / "ledger.sqlite") as db:
+        db.execute(
+            "CREATE TABLE old (id INTEGER PRIMARY KEY, source TEXT NOT NULL, sha256 TEXT NOT NULL, row TEXT NOT NULL, UNIQUE (source, sha256))"
+        )
+        db.execute("INSERT INTO old SELECT id, source, sha256, row FROM inspections")
+        for table in ("inspections", "files", "marks"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("ALTER TABLE old RENAME TO inspections")
+        db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+    db.close()
+    before = (tmp_path / "out" / "results.jsonl").read_bytes()
+    assert "run inspect or watch on it once" in edge_detect("results", "out").stderr
+    again = edge_detect("frames", "-m", tiny_model, "-o", "out")
+    assert again.returncode == 1 and "1 of them by an earlier run" in again.stderr
+    assert (tmp_path / "out" / "results.jsonl").read_bytes() == before
+    assert json.loads(edge_detect("results", "out").stdout)["verdict"] == "anomaly"
