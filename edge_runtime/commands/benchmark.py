@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_runtime.commands import console
-from edge_runtime.commands.options import ModelArgument, Provider, SaveFor
+from edge_runtime.commands.options import Jobs, ModelArgument, Provider, Save, SaveFor, SaveForOption, Threads
+from edge_runtime.commands.running import kinds
 from edge_runtime.errors import FrameError, ModelError, UsageError, first_line
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 SLOWER = 1
 SIZE = "1920x1080"
 DISTINCT = 16
-"""Bundled frames to make; they are taken in turns."""
+"""Frames to make; they are taken in turns."""
 
 
 def benchmark(
@@ -44,10 +45,10 @@ def benchmark(
     deadline_ms: Annotated[
         float, typer.Option(min=0, help="With --fps: from arrival to committed row. Default: the next arrival.")
     ] = 0.0,
-    save: Annotated[str, typer.Option(help="Pictures to draw, as for inspect; or none.")] = "overlay",
-    save_for: Annotated[SaveFor, typer.Option(help="Which frames get pictures.")] = SaveFor.ANOMALY,
-    jobs: Annotated[int, typer.Option(min=0, max=256, help="Frames in work at once; 0 chooses.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, max=256, help="Threads for each frame's network; 0 chooses.")] = 0,
+    save: Save = "overlay",
+    save_for: SaveForOption = SaveFor.ANOMALY,
+    jobs: Jobs = 0,
+    threads: Threads = 0,
     spinning: Annotated[
         bool | None, typer.Option("--spinning/--no-spinning", help="Threads wait for work awake: quicker, and busy.")
     ] = None,
@@ -72,15 +73,14 @@ def benchmark(
 
     Example: edge-detect benchmark part.onnx line1/ --fps 20 --deadline-ms 50 --seconds 60
     """
-    from edge_runtime.benchmark.compare import compare as compared
+    from edge_runtime.benchmark.compare import changes, refuse_unlike
     from edge_runtime.benchmark.hardware import available_cores
-    from edge_runtime.benchmark.measure import report
+    from edge_runtime.benchmark.measure import conditions, figures
     from edge_runtime.benchmark.profile import Profile, read
     from edge_runtime.benchmark.trial import Trial
 
-    limit, base = _share(max_regress), compare and _read(compare)
+    limit, base = _share(max_regress), None if compare is None else _read(compare)
     pace, sha256 = _pace(fps, deadline_ms), _sha256(model)
-    kinds = tuple(kind.strip() for kind in save.split(",") if kind.strip() not in ("", "none"))
     signal.signal(
         signal.SIGINT, lambda *_: console.stop("stopped; nothing was measured to its end, and nothing is left behind")
     )
@@ -90,21 +90,26 @@ def benchmark(
             str(model),
             tuple(map(str, taken.paths)),
             str(folder / "out"),
-            Profile.default(available_cores()),
+            Profile.default(available_cores(), live=pace is not None),
             seconds=seconds,
-            pictures=kinds,
+            pictures=kinds(save),
             for_all=save_for is SaveFor.ALL,
             provider=provider,
             pace=pace,
         )
-        setup = _tune(trial, sha256, folder) if tune else read(model, sha256, console.say) or trial.setup
+        known = conditions(trial, taken, sha256)
+        if base is not None:
+            refuse_unlike(base, known)
+        if tune:
+            _tune(trial, sha256, folder)
+        setup = read(model, sha256, pace is not None, console.say) or trial.setup
         trial = replace(trial, setup=_overruled(setup, jobs, threads, spinning))
-        found = report(trial, taken, folder, console.say)
-    changes = compared(base, found) if base else []
+        found = known | figures(trial, folder, console.say)
     console.out(json.dumps(found)) if as_json else _show(found)
-    slower = [change for change in changes if change.worse > limit]
-    for change in changes:
-        console.say(f"{'SLOWER  ' if change in slower else ''}{change}")
+    slower = False
+    for change in changes(base, found) if base is not None else ():
+        console.say(f"{'SLOWER  ' if change.worse > limit else ''}{change}")
+        slower |= change.worse > limit
     raise typer.Exit(SLOWER if slower else 0)
 
 
@@ -139,20 +144,21 @@ def _frames(asked: list[str], size: str, folder: Path) -> "Frames":
     return Frames(" ".join(asked), tuple(file.path for file in files), first.size_wh)
 
 
-def _tune(trial: "Trial", sha256: str, folder: Path) -> "Profile":
-    """The best setup; written beside the model."""
+def _tune(trial: "Trial", sha256: str, folder: Path) -> None:
+    """Find the best setups and write them beside the model."""
     from edge_runtime.benchmark import profile
     from edge_runtime.benchmark.hardware import available_cores
-    from edge_runtime.benchmark.measure import tuned
+    from edge_runtime.benchmark.measure import tuning
+    from edge_runtime.benchmark.tune import for_inspect, for_watch
     from edge_runtime.line.durable import write_bytes
 
-    best, times = tuned(trial, available_cores(), folder, console.say)
-    for setup, ms in times.items():
-        console.say(f"  {ms:8.2f} ms per frame  {setup}{'  <- best' if setup == best else ''}")
-    path = profile.path_of(Path(trial.model))
-    write_bytes(path, f"{json.dumps(profile.to_json(best, sha256), indent=1)}\n".encode())
-    console.say(f"{path}: written; inspect and watch use it from now on")
-    return best
+    cores = available_cores()
+    times = tuning(trial, cores, folder, console.say)
+    for setup, ms in sorted(times.items(), key=lambda one: one[1]):
+        console.say(f"  {ms:8.2f} ms per frame  {setup}")
+    inspect, watch, path = for_inspect(times), for_watch(times, cores), profile.path_of(Path(trial.model))
+    write_bytes(path, f"{json.dumps(profile.to_json(inspect, watch, sha256), indent=1)}\n".encode())
+    console.say(f"{path}: written; inspect takes {inspect}, watch takes {watch}")
 
 
 def _overruled(setup: "Profile", jobs: int, threads: int, spinning: bool | None) -> "Profile":
