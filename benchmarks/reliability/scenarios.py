@@ -1,5 +1,6 @@
 """One function per mishap. Each returns what it counted; the caller says what is right."""
 
+import functools
 import os
 import random
 import signal
@@ -121,7 +122,7 @@ def soak(
                 put(folder / "cam", f"{number:06}.png", pool[number % 10])
             if number % 100 == 99:
                 put_so_far = number + 1
-                until(lambda wanted=put_so_far: committed(folder / "out") >= wanted)
+                until(functools.partial(_has_rows, folder / "out", put_so_far))
                 for old in (folder / "cam").iterdir():
                     old.unlink()
                 worker = line.worker()
@@ -138,6 +139,10 @@ def soak(
         "exit": code,
         **audit(folder / "out"),
     }
+
+
+def _has_rows(out: Path, count: int) -> bool:
+    return committed(out) >= count
 
 
 def memory_kb(process: int | None) -> int:

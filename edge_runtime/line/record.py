@@ -15,6 +15,7 @@ SCHEMA_VERSION = 2
 Row = dict[str, Any]
 Mark = Literal["right", "wrong"]
 
+_LACKING_IN_SCHEMA_1: Row = {"camera": None, "pictures": {}}
 _SELECT = """
 SELECT i.id, i.row, m.mark, m.who, m.at FROM inspections i
 LEFT JOIN marks m ON m.id = (SELECT max(id) FROM marks WHERE inspection = i.id)
@@ -91,5 +92,9 @@ class Record:
 
 def _row(found: tuple[int, str, str | None, str, str]) -> Row:
     number, text, mark, who, at = found
-    of_schema_1 = {"camera": None, "pictures": {}}
-    return {"id": number, **of_schema_1, **json.loads(text), "mark": mark and {"mark": mark, "who": who, "at": at}}
+    return {
+        "id": number,
+        **_LACKING_IN_SCHEMA_1,
+        **json.loads(text),
+        "mark": mark and {"mark": mark, "who": who, "at": at},
+    }

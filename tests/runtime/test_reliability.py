@@ -42,7 +42,7 @@ def test_under_overload_every_frame_is_accounted_for_at_every_beat(tiny_model: P
 
 
 def test_nothing_grows(tiny_model: Path, tmp_path: Path) -> None:
-    found = scenarios.soak(tmp_path / "line", tiny_model, frames, count=3000, warm_up=1500, say=print)
+    found = scenarios.soak(tmp_path / "line", tiny_model, frames, count=3000, warm_up=2000, say=print)
     assert found["mb_per_1000"] <= 1.0
     assert found["descriptors_more"] <= 1 and found["threads_more"] == 0 and found["restarts"] == 0
     assert {key: found[key] for key in ("exit", "rows", *WHOLE)} == {"exit": 0, "rows": 3000, **WHOLE}
