@@ -41,10 +41,15 @@ class Spread:
         return cls.of([a / b for a, b in zip(slow, fast, strict=True)])
 
     def __str__(self) -> str:
-        return f"{self.median:.3g} ({self.least:.3g} to {self.greatest:.3g})"
+        return f"{short(self.median)} ({short(self.least)} to {short(self.greatest)})"
 
     def to_json(self) -> dict[str, float]:
         return {"median": self.median, "least": self.least, "greatest": self.greatest}
+
+
+def short(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def in_turns(contenders: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_runtime.errors import EdgeDetectError, UsageError, run_command
+from benchmarks.common import command, table
+from edge_runtime.errors import EdgeDetectError, UsageError
 
 VARIANTS = {
     "exact": ["--wiring", "exact", "--paste", "0", "--warm-up", "0"],
@@ -50,17 +51,17 @@ def main(
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(seeds):
         for name in chosen:
-            command = [*options.split(), *VARIANTS[name], "--seed", str(seed)]
-            results[name].append(_one(data, test, truth, out / f"{name}-{seed}", command))
+            asked = [*options.split(), *VARIANTS[name], "--seed", str(seed)]
+            results[name].append(_one(data, test, truth, out / f"{name}-{seed}", asked))
             (out / "results.json").write_text(json.dumps(results, indent=1))
-    print(table(results))
+    print(compared(results))
 
 
 def _one(data: Path, test: Path, truth: Path, folder: Path, options: list[str]) -> dict[str, Any]:
     """Train, export and evaluate; what exists already is kept."""
     run, part, evaluation = folder / "run", folder / "part.onnx", folder / "evaluation"
     python, edge_detect = sys.executable, str(Path(sys.executable).with_name("edge-detect"))
-    for made, command in (
+    for made, asked in (
         (run / "run.json", [python, "-m", "train", data, "-o", run, "--backbone", "vgg19-slim", *options]),
         (part, [python, "-m", "export", run / "model.keras", "-o", part]),
         (
@@ -72,21 +73,20 @@ def _one(data: Path, test: Path, truth: Path, folder: Path, options: list[str]) 
             continue
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{folder.name}: {made.name} ...", file=sys.stderr, flush=True)
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        done = subprocess.run(list(map(str, asked)), capture_output=True, text=True)
         if done.returncode:
-            raise EdgeDetectError(f"{' '.join(map(str, command))} failed: {done.stderr.strip().splitlines()[-1]}")
+            raise EdgeDetectError(f"{' '.join(map(str, asked))} failed: {done.stderr.strip().splitlines()[-1]}")
     found: dict[str, Any] = json.loads((evaluation / "evaluation.json").read_text())
     return found | {"validation_auroc": json.loads((run / "run.json").read_text())["validation_auroc"]}
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> str:
+def compared(results: dict[str, list[dict[str, Any]]]) -> str:
     """Markdown: a row per variant, `mean (least to greatest)` over its seeds."""
-    lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    rows = []
     for name, runs in results.items():
         values = [[float(_at(run, path)) for run in runs] for path in COLUMNS.values()]
-        cells = [f"{mean(column):.3f} ({min(column):.3f} to {max(column):.3f})" for column in values]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append((name, *(f"{mean(one):.3f} ({min(one):.3f} to {max(one):.3f})" for one in values)))
+    return table(("", *COLUMNS), rows)
 
 
 def _at(tree: Any, path: tuple[str, ...]) -> Any:
@@ -96,6 +96,4 @@ def _at(tree: Any, path: tuple[str, ...]) -> Any:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    run_command(app)
+    command(main)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.common import command, table
 from benchmarks.explanations import gallery, methods
 from benchmarks.explanations.measure import (
     LEVELS,
@@ -26,7 +27,7 @@ from benchmarks.explanations.measure import (
     summary,
 )
 from edge_runtime import frames
-from edge_runtime.errors import UsageError, run_command
+from edge_runtime.errors import UsageError
 from edge_runtime.evaluation.truth import labelled, read_truth
 from edge_runtime.inspector import Inspector
 from edge_runtime.model import Model
@@ -113,7 +114,7 @@ def main(
     good = sum(one.label == 0 for one in chosen)
     results = {name: summary(tally, defects, good) for name, tally in tallies.items()}
     out.mkdir(parents=True, exist_ok=True)
-    text = table(results)
+    text = compared(results)
     (out / "results.json").write_text(json.dumps({"frames": len(chosen), "results": _without_nan(results)}, indent=1))
     (out / "results.md").write_text(text + "\n")
     gallery.write(out / "gallery.jpg", list(ways), shown)
@@ -155,20 +156,16 @@ def _scores(inspector: Inspector, images: Image) -> Array:
     return probabilities(np.array(margins, np.float32), inspector.model.manifest.calibration.temperature)
 
 
-def table(results: dict[str, dict[str, float]]) -> str:
+def compared(results: dict[str, dict[str, float]]) -> str:
     """Markdown: a row per method, times also as a multiple of ours."""
-    columns = list(next(iter(results.values())))
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    base = results["ours"]["ms"]
+    base, rows = results["ours"]["ms"], []
     for name, figures in results.items():
         cells = ["" if np.isnan(value) else f"{value:.3f}" for value in figures.values()]
         if not np.isnan(figures["ms"]):
             cells[-1] = f"{figures['ms']:.1f} ({figures['ms'] / base:.1f} ×)"
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append((name, *cells))
+    return table(("", *results["ours"]), rows)
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    run_command(app)
+    command(main)

@@ -1,0 +1,175 @@
+"""python -m benchmarks.models -o FOLDER: VGG19 at several widths with random weights, through our own conversion.
+
+Speed does not depend on what a network has learned, so that nothing need be trained or downloaded. Per width: the file for
+the line in float and in INT8, and for the other contenders the same network without its explanation (`-forward.onnx`), as a Keras model, and its
+weights as arrays.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from edge_runtime.errors import EdgeDetectError, require, run_command
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edge_runtime.manifest import Manifest
+    from edge_runtime.results import Image
+
+FULL, SLIM = 1.0, 0.25
+MARGIN = -4.0
+"""Logits: every frame passes, as nearly every frame on a line does. What a reject costs on top is asked for with a threshold of 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Files of one network. side: of its square input, in pixels."""
+
+    folder: Path
+    width: float
+    side: int = 224
+
+    @property
+    def stem(self) -> Path:
+        """What the names of its files begin with."""
+        return self.folder / f"vgg19-{self.width:g}-{self.side}"
+
+    def file(self, end: str) -> Path:
+        """end: -fp32.onnx, -int8.onnx, -fp32-forward.onnx, -int8-forward.onnx, .keras or .npz."""
+        return Path(f"{self.stem}{end}")
+
+    @property
+    def complete(self) -> bool:
+        return self.file("-int8.onnx").exists()
+
+
+def make(folder: Path, *networks: tuple[float, int]) -> list[Made]:
+    """The networks (width, side), made in a process of its own where they are missing: TensorFlow stays out of ours."""
+    made = [Made(folder, width, side) for width, side in networks]
+    for one in made:
+        if not one.complete:
+            print(f"making a VGG19 of width {one.width:g}, {one.side}x{one.side} ...", file=sys.stderr, flush=True)
+            command = [sys.executable, "-m", "benchmarks.models", "-o", str(folder)]
+            done = subprocess.run(
+                [*command, "--width", str(one.width), "--side", str(one.side)], stdout=subprocess.DEVNULL
+            )
+            if done.returncode:
+                raise EdgeDetectError("the models can't be made; see above")
+    return made
+
+
+def main(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the models.")] = Path("runs/benchmarks/models"),
+    width: Annotated[float, typer.Option(help="Share of VGG19's filters per layer.")] = FULL,
+    side: Annotated[int, typer.Option(help="Of the square input, in pixels.")] = 224,
+) -> None:
+    """Make one network."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    require("keras", "tensorflow", "tf2onnx", "onnx")
+    import onnx
+
+    from edge_runtime.benchmark.material import bundled
+    from edge_runtime.line.durable import write_bytes
+    from edge_runtime.preprocess import prepare
+    from export import convert
+    from export.quantise import Scheme, quantise
+
+    made = Made(out, width, side)
+    out.mkdir(parents=True, exist_ok=True)
+    images = np.stack([prepare(frame, (side, side)) for frame in bundled()])
+    model = _random(width, side, images)
+    model.save(made.file(".keras"))
+    _save_arrays(model, images, made.file(".npz"))
+    forward = convert.forward(model)
+    for precision, graph in (("fp32", forward), ("int8", quantise(forward, images, Scheme()))):
+        onnx.save(graph, made.file(f"-{precision}-forward.onnx"))
+        explained = convert.explained(graph, model, "block3_conv4")
+        write_bytes(made.file(f"-{precision}.onnx"), _file(explained, width, side, precision, images))
+
+
+def _random(width: float, side: int, images: "Image") -> Any:
+    """He's initialisation keeps activations in the range they have in a trained network; the head gives MARGIN."""
+    from train import vgg
+
+    model = vgg.build((side, side), width, "exact", batch_norm=False)
+    generator = np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.weights:
+            kernel, bias = layer.get_weights()
+            spread = np.sqrt(2 / np.prod(kernel.shape[:-1]))
+            layer.set_weights([generator.normal(0, spread, kernel.shape).astype(np.float32), np.zeros_like(bias)])
+    model.get_layer("dense").set_weights([model.get_layer("dense").get_weights()[0] / 20, np.zeros(1, np.float32)])
+    model.get_layer("logits").set_weights([np.array([[-1, 1]], np.float32), np.zeros(2, np.float32)])
+    logits = model.predict(images, verbose=0).mean(axis=0)
+    shift = (MARGIN - (logits[1] - logits[0])) / 2
+    model.get_layer("logits").set_weights([np.array([[-1, 1]], np.float32), np.array([-shift, shift], np.float32)])
+    return model
+
+
+def _save_arrays(model: Any, images: "Image", path: Path) -> None:
+    """`<layer>/kernel` and `<layer>/bias`, as Keras lays them out: (h, w, in, out); `images`, that INT8 ranges are measured on."""
+    arrays: dict[str, Any] = {"images": images}
+    for layer in model.layers:
+        if layer.weights:
+            arrays[f"{layer.name}/kernel"], arrays[f"{layer.name}/bias"] = layer.get_weights()
+    np.savez(path, **arrays)
+
+
+def _file(graph: "onnx.ModelProto", width: float, side: int, precision: str, images: "Image") -> bytes:
+    """A file for the line, with what the bundled one says of itself where that is no matter of speed."""
+    from edge_runtime.cam import class_activation_map
+    from edge_runtime.inspector import Inspector
+    from edge_runtime.manifest import HeatScale
+    from edge_runtime.model import Model
+    from export import convert, golden
+
+    draft = _manifest(width, side, precision)
+    model = Model.from_bytes(convert.with_manifest(graph, draft))
+    maps = [class_activation_map(one.activations, model.head) for one in model.predict(images)]
+    low, high = float(np.median(maps)), float(np.max(maps))
+    scale = HeatScale(cold=low, hot=high)
+    levels = draft.calibration.model_copy(update={"coarse": scale, "fine": scale})
+    inspector = Inspector(
+        Model.from_bytes(convert.with_manifest(graph, draft.model_copy(update={"calibration": levels})))
+    )
+    asked = [(image, inspector.model.predict(image[np.newaxis])[0]) for image in images[:3]]
+    recorded = [golden.record(image, 0, one.logits, inspector.judge(one).maps, levels) for image, one in asked]
+    return convert.with_manifest(graph, draft.model_copy(update={"calibration": levels, "golden": tuple(recorded)}))
+
+
+def _manifest(width: float, side: int, precision: str) -> "Manifest":
+    from edge_runtime.manifest import Quantisation
+    from edge_runtime.model import Model
+
+    with as_file(files("edge_runtime.demo") / "model.onnx") as path:
+        bundled = Model.load(path).manifest
+    nothing = dict.fromkeys(Quantisation.model_fields, 0) | {"scheme": "minmax"}
+    return bundled.model_copy(
+        update={
+            "product": "random weights",
+            "input_hw": (side, side),
+            "resize": "stretch-area-reduced",
+            "backbone": "vgg19" if width == FULL else "vgg19-slim",
+            "width": width,
+            "fine_layer": "block3_conv4",
+            "precision": precision,
+            "quantisation": Quantisation.model_validate(nothing) if precision == "int8" else None,
+            "fine_tolerance": 1.0,
+            "calibration": bundled.calibration.model_copy(update={"temperature": 1.0, "threshold": 0.5}),
+            "golden": (),
+        }
+    )
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    run_command(app)

@@ -1,0 +1,1 @@
+"""The same frames and the same weights, through what people use."""
