@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import typer
@@ -87,8 +88,7 @@ def main(
             for key, request in REQUESTS.items()
             if network or "network" not in request
         }
-        memory = {one.name: one.peak_mib for one in contenders}
-        _told(size, out, found, memory, {key: text for one in contenders for key, text in one.versions.items()})
+        _told(size, out, found, contenders)
 
 
 def _pythons(given: list[str]) -> dict[str, str]:
@@ -121,14 +121,12 @@ def _started(chosen: list[str], models: Path, pythons: dict[str, str], stack: Ex
     return found
 
 
-def _told(
-    size: str,
-    out: Path,
-    found: dict[str, dict[str, list[float]]],
-    memory: dict[str, float | None],
-    versions: dict[str, str],
-) -> None:
-    result = Result(f"peers-{size}", {"ms_per_frame": found, "peak_mib": memory}, more=versions)
+def _told(size: str, out: Path, found: dict[str, dict[str, list[float]]], contenders: list[Contender]) -> None:
+    memory = {one.name: one.peak_mib for one in contenders}
+    margins = {one.name: one.margins for one in contenders}
+    versions = {key: text for one in contenders for key, text in one.versions.items()}
+    figures = {"ms_per_frame": found, "peak_mib": memory, "margins": margins}
+    result = Result(f"peers-{size}", figures, more=versions)
     for key, times in found.items():
         against = times.get(OURS)
         rows = [
@@ -141,6 +139,9 @@ def _told(
         "Ours and openvino-int8-reduced decode large JPEGs at a reduced size; ours draws its pictures at that size, too. "
         "ours-int8-whole and all others decode and draw every pixel."
     )
+    if any(margins.values()):
+        told = ", ".join(f"{name} {fmean(said):.2f}" for name, said in margins.items() if said)
+        result.say(f"The same network? Mean margin of the same images, in logits (slim is another network): {told}.")
     medians = {key: {name: Spread.of(ms).median for name, ms in times.items()} for key, times in found.items()}
     result.write(out, medians, "ms per frame")
 

@@ -18,12 +18,13 @@ FEWEST = 4
 @dataclass(slots=True)
 class Contender:
     """A process that answers a line with a line. pace: milliseconds per frame, by what was asked; it says how many frames a
-    turn is made of."""
+    turn is made of. margins: what its network says of the first images, in logits."""
 
     name: str
     process: "subprocess.Popen[str]"
     versions: dict[str, str]
     pace: dict[str, float] = field(default_factory=dict)
+    margins: list[float] = field(default_factory=list)
 
     def ms_per_frame(self, key: str, request: dict[str, Any], frames: list[Path], seconds: float) -> float:
         """Milliseconds per frame over a turn of about so many seconds. key: names the request. frames: taken in turns."""
@@ -32,7 +33,9 @@ class Contender:
             request = request | {"frames": [str(frames[number % len(frames)]) for number in range(count)]}
         else:
             request = {"network": count}
-        self.pace[key] = float(self._ask(request)["seconds"]) / count * 1e3
+        answer = self._ask(request)
+        self.margins = answer.get("margins", self.margins)
+        self.pace[key] = float(answer["seconds"]) / count * 1e3
         return self.pace[key]
 
     @property

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.peers.plain import margin
 from benchmarks.peers.protocol import Images, Peer, serve
 from edge_runtime.benchmark.hardware import available_cores
 from edge_runtime.benchmark.profile import Profile
@@ -42,9 +43,9 @@ class Ours:
             for outcome in Pipeline(self.inspector, ledger, kinds, self.setup.jobs).run(work):
                 assert outcome.row is not None and outcome.row["error"] is None, json.dumps(outcome.row)
 
-    def network(self, images: Images) -> None:
+    def network(self, images: Images) -> list[float]:
         with ThreadPoolExecutor(self.setup.jobs) as pool:
-            list(pool.map(lambda image: self.inspector.model.predict(image[None]), images))
+            return list(pool.map(lambda image: margin(self.inspector.model.predict(image[None])[0].logits), images))
 
 
 def load(stem: Path, precision: str, keep: Path) -> Peer:

@@ -50,6 +50,11 @@ class Head:
         return Answer(bool(logits[1] > logits[0]), heat, box)
 
 
+def margin(logits: Any) -> float:
+    """(2,) -> logit(anomaly) - logit(good)."""
+    return float(logits[1]) - float(logits[0])
+
+
 def read(path: Path) -> Images:
     return np.asarray(cv2.imread(str(path)), np.uint8)
 
@@ -84,6 +89,5 @@ class Script:
             if pictures:
                 picture(frame, answer, pictures / path.name)
 
-    def network(self, images: Images) -> None:
-        for image in images:
-            self.ask(image)
+    def network(self, images: Images) -> list[float]:
+        return [margin(self.ask(image)[0]) for image in images]

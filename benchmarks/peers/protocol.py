@@ -28,8 +28,8 @@ class Peer(Protocol):
     def end_to_end(self, frames: Sequence[Path], pictures: Path | None) -> None:
         """Verdict and box of every frame, and with `pictures` a picture of each in that folder."""
 
-    def network(self, images: Images) -> None:
-        """images: (n, h, w, 3) uint8 BGR at input size; the network alone, on each."""
+    def network(self, images: Images) -> list[float]:
+        """images: (n, h, w, 3) uint8 BGR at input size; the network alone, on each. Margins in logits, in order."""
 
 
 def serve(load: Callable[[Path, str, Path], Peer]) -> None:
@@ -46,23 +46,25 @@ def serve(load: Callable[[Path, str, Path], Peer]) -> None:
     except ImportError as err:
         print(json.dumps({"missing": err.name}), file=answers)
         return
+    with np.load(f"{asked.stem}.npz") as arrays:
+        images = arrays["images"]
     print(json.dumps({"versions": {name: version(name) for name in peer.packages}}), file=answers)
     for line in sys.stdin:
-        print(json.dumps({"seconds": _measured(peer, json.loads(line))}), file=answers)
+        print(json.dumps(_answer(peer, json.loads(line), images)), file=answers)
 
 
-def _measured(peer: Peer, request: dict[str, object]) -> float:
-    """Seconds for what is asked: {"frames": [...], "pictures": bool} or {"network": how many}."""
+def _answer(peer: Peer, request: dict[str, object], images: Images) -> dict[str, object]:
+    """Seconds for what is asked: {"frames": [...], "pictures": bool}, or {"network": how many} with the margins of the first."""
     if "network" in request:
-        images = np.random.default_rng(0).integers(0, 256, (int(str(request["network"])), 224, 224, 3), np.uint8)
+        some = np.resize(images, (int(str(request["network"])), *images.shape[1:]))
         started = time.perf_counter()
-        peer.network(images)
-        return time.perf_counter() - started
+        margins = peer.network(some)
+        return {"seconds": time.perf_counter() - started, "margins": margins[: len(images)]}
     frames = [Path(str(frame)) for frame in request["frames"]]  # type: ignore[attr-defined]
     folder = Path(tempfile.mkdtemp(prefix="edge-detect-peer-"))
     try:
         started = time.perf_counter()
         peer.end_to_end(frames, folder if request["pictures"] else None)
-        return time.perf_counter() - started
+        return {"seconds": time.perf_counter() - started}
     finally:
         shutil.rmtree(folder)

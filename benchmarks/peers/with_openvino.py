@@ -63,11 +63,17 @@ class WithOpenvino:
 
         run(self._best_way((str(frames[0].parent), pictures is not None), run, frames[:TRIED]), frames)
 
-    def network(self, images: Images) -> None:
-        def run(way: Way, some: Sequence[Any]) -> None:
-            self._run(way, some, lambda image: (image, image), lambda *_: None)
+    def network(self, images: Images) -> list[float]:
+        margins = [0.0] * len(images)
 
-        run(self._best_way("network", run, list(images[:TRIED])), list(images))
+        def keep(at: int, _: Any, logits: Any, __: Any) -> None:
+            margins[at] = plain.margin(logits)
+
+        def run(way: Way, some: Sequence[Any]) -> None:
+            self._run(way, some, lambda at: (images[at], images[at]), keep)
+
+        run(self._best_way("network", run, range(min(TRIED, len(images)))), range(len(images)))
+        return margins
 
     def _best_way(self, key: object, run: Callable[[Way, Sequence[Any]], None], some: Sequence[Any]) -> Way:
         """Tried once for each kind of work."""
