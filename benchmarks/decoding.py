@@ -77,7 +77,7 @@ def _compare(jpeg: bytes, inspector: Inspector, effects: dict[int, Effect]) -> N
         prepared = prepare(image, inspector.model.input_hw)
         effect.ms.append((time.perf_counter() - started) * 1e3)
         effect.ratio = min(side / wanted for side, wanted in zip(image.shape, inspector.model.input_hw, strict=False))
-        (prediction,) = inspector.model.predict(prepared[np.newaxis], inspector._explain_from)
+        (prediction,) = inspector.model.predict(prepared[np.newaxis], inspector.explain_from)
         judged = inspector.judge(prediction)
         whole = whole or (prepared, judged)
         effect.levels.append(float(np.abs(prepared.astype(int) - whole[0]).mean()))

@@ -1,7 +1,6 @@
 """The golden frames inside a model file: the same answers on this PC as where it was exported?"""
 
 import base64
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,9 +39,10 @@ def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
     expected_cam = np.array(golden.cam, np.float32)
     if image.shape[:2] != model.input_hw or expected_cam.shape != (model.input_hw[0] // 16, model.input_hw[1] // 16):
         raise ModelError("a golden frame has another size than the network's input; export the file again")
-    (prediction,) = model.predict(image[np.newaxis], -math.inf)
+    inspector = Inspector(model)
+    (prediction,) = model.predict(image[np.newaxis], inspector.explain_from)
     try:
-        judged = Inspector(model).judge(prediction)
+        judged = inspector.judge(prediction)
     except FrameError as err:
         raise ModelError(f"a golden frame {err}") from None
     return (

@@ -60,7 +60,7 @@ class Inspector:
         started = time.perf_counter()
         image = prepare(frame.image, self.model.input_hw)
         prepared = time.perf_counter()
-        (prediction,) = self.model.predict(image[np.newaxis], self._explain_from)
+        (prediction,) = self.model.predict(image[np.newaxis], self.explain_from)
         inferred = time.perf_counter()
         judgement = self.judge(prediction)
         explained = time.perf_counter()
@@ -109,8 +109,8 @@ class Inspector:
         return self.model.manifest.calibration.temperature
 
     @property
-    def _explain_from(self) -> float:
-        """The threshold as a margin, a hair lower: what rounding makes a reject must not lack its fine map. A score is 1 from
+    def explain_from(self) -> float:
+        """The margin from which on the fine map is made: the threshold, a hair lower. What rounding makes a reject must not lack its fine map. A score is 1 from
         some 37 temperatures on."""
         if self.explain_all or self._threshold <= 0:
             return -math.inf

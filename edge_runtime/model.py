@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from edge_runtime import onnx_file
+from edge_runtime.benchmark.hardware import available_cores
 from edge_runtime.cam import Head
 from edge_runtime.errors import FrameError, ModelError, UsageError, first_line
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
@@ -125,16 +125,6 @@ def execution_provider(name: str) -> str:
             f"{', '.join(available_providers())}; docs/install.md says how to get others"
         )
     return PROVIDERS[name]
-
-
-def available_cores() -> int:
-    """Cores this process may use: its affinity where the system tells, else all; no more than its container's share."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):  # no Linux, no limit ("max"), or cgroups of another kind
-        return cores
 
 
 def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:

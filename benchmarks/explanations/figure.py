@@ -14,10 +14,10 @@ from edge_runtime import boxes, cam, frames
 from edge_runtime.errors import UsageError, run_command
 from edge_runtime.inspector import Inspector
 from edge_runtime.model import Model
-from edge_runtime.views.heat import tint
-from edge_runtime.views.ink import draw_boxes
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Verdict
+from edge_runtime.views.heat import tint
+from edge_runtime.views.ink import draw_boxes
 
 FOR, AGAINST, TOTAL = "#d55e00", "#007a7d", "#444444"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_runtime.results import Array, Box, Defect, Image
 from edge_runtime.views.heat import tint
 from edge_runtime.views.ink import captioned, draw_boxes
-from edge_runtime.results import Array, Box, Defect, Image
 
 TRUE = (120, 255, 120)
 HEIGHT = 224

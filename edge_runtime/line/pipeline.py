@@ -122,7 +122,8 @@ class Pipeline:
                         yield self._commit(*under_way.popleft())
                     continue
                 alone = work.caution > Caution.NONE
-                while len(under_way) >= (1 if alone else 2 * self.jobs):
+                most = 0 if alone else 2 * self.jobs - 1
+                while len(under_way) > most or (under_way and under_way[0][1].done()):
                     yield self._commit(*under_way.popleft())
                 under_way.append((work.file, pool.submit(self._judge, work, painter)))
                 if alone:

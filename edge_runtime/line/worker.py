@@ -4,6 +4,7 @@ Standard input brings the job, one line, and later `stop`, one line; where it en
 the worker. Standard output carries events. Whatever else prints goes to standard error.
 """
 
+import hashlib
 import io
 import os
 import signal
@@ -12,9 +13,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+
 from edge_runtime import frames
+from edge_runtime.benchmark import profile
+from edge_runtime.benchmark.hardware import available_cores
+from edge_runtime.benchmark.profile import Profile
 from edge_runtime.errors import EdgeDetectError, ModelError, UsageError
 from edge_runtime.frames import FrameFile
 from edge_runtime.golden import replay
@@ -25,7 +32,7 @@ from edge_runtime.line.job import Job
 from edge_runtime.line.ledger import Ledger, state_of
 from edge_runtime.line.pipeline import Caution, Outcome, Pictures, Pipeline, Work
 from edge_runtime.line.retention import keep_within
-from edge_runtime.model import Model, available_cores
+from edge_runtime.model import Model
 
 PREVIEWS_S = 0.4
 STATUS_S = 0.5
@@ -85,7 +92,8 @@ def _obey(control: Iterable[bytes], stop: threading.Event) -> None:
 def _inspect(job: Job, channel: Channel, stop: threading.Event) -> None:
     sys.stdin = io.TextIOWrapper(io.BytesIO(job.listed.encode("utf-8", "surrogateescape")))
     found = frames.find(job.inputs)
-    inspector = _inspector(job)
+    setup = _setup(job)
+    inspector = _inspector(job, setup)
     with Ledger(Path(job.out), _identity(inspector, found.base)) as ledger:
         todo, earlier = [], Counter[str]()
         for file in found.files:
@@ -95,7 +103,7 @@ def _inspect(job: Job, channel: Channel, stop: threading.Event) -> None:
             else:
                 earlier[verdict] += 1
         channel.tell(Ready(len(found.files), dict(earlier)))
-        pipeline = Pipeline(inspector, ledger, _pictures(job), _jobs(job), channel.began)
+        pipeline = Pipeline(inspector, ledger, _pictures(job), setup.jobs, channel.began)
         for outcome in pipeline.run(_until(stop, todo, job.crashed)):
             channel.over(outcome)
 
@@ -110,12 +118,13 @@ def _until(stop: threading.Event, files: Iterable[FrameFile], crashed: dict[str,
 def _watch(job: Job, channel: Channel, stop: threading.Event) -> None:
     assert job.watching is not None
     folder = Folder(job.inputs, job.watching, job.crashed)
-    inspector = _inspector(job)
+    setup = _setup(job)
+    inspector = _inspector(job, setup)
     with Ledger(Path(job.out), _identity(inspector, folder.base)) as ledger:
         channel.tell(Ready(None, {}))
         threading.Thread(target=keep_within, args=(Path(job.out), job.watching), daemon=True).start()
         previews_s = PREVIEWS_S if job.previews else None
-        pipeline = Pipeline(inspector, ledger, _pictures(job), _jobs(job), channel.began, folder.put_off, previews_s)
+        pipeline = Pipeline(inspector, ledger, _pictures(job), setup.jobs, channel.began, folder.put_off, previews_s)
         for outcome in pipeline.run(_telling(folder, ledger, channel, stop)):
             folder.over(outcome)
             channel.over(outcome)
@@ -132,18 +141,24 @@ def _telling(folder: Folder, ledger: Ledger, channel: Channel, stop: threading.E
         yield work
 
 
-def _inspector(job: Job) -> Inspector:
-    """Many frames at once on a thread each where a folder is worked off; where frames arrive, all cores on each frame."""
-    threads = job.threads or (available_cores() if job.watching else 1)
-    model = Model.load(Path(job.model), threads, job.provider, job.sha256, spinning=False)
+def _setup(job: Job) -> Profile:
+    """What was asked for; else what benchmark --tune has found for this model on this PC; else what is best for most."""
+    model, live = Path(job.model), job.watching is not None
+    found = Profile.default(available_cores(), live)
+    if profile.path_of(model).is_file() and model.is_file():
+        with open(model, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        found = profile.read(model, sha256, live, say=lambda words: print(words, file=sys.stderr)) or found
+    return replace(found, jobs=job.jobs or found.jobs, threads=job.threads or found.threads)
+
+
+def _inspector(job: Job, setup: Profile) -> Inspector:
+    cv2.setNumThreads(1)  # the jobs share the cores; more threads within each would only fight over them
+    model = Model.load(Path(job.model), setup.threads, job.provider, job.sha256, setup.spinning)
     if job.check_first:
         for _ in replay(model):
             pass
     return Inspector(model, job.threshold, job.single_box, job.prove, job.explain_all)
-
-
-def _jobs(job: Job) -> int:
-    return job.jobs or (2 if job.watching else available_cores())
 
 
 def _pictures(job: Job) -> Pictures:
