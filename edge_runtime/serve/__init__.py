@@ -1,0 +1,1 @@
+"""The operator screen: what `watch --serve` shows. Needs the extra `[serve]`; only `server` and `app` import it."""

@@ -1,0 +1,78 @@
+// Counts of the shift, and how the inspection keeps up.
+
+import { data, el, text } from "./dom.js";
+import { duration, share, whole } from "./format.js";
+import * as settings from "./settings.js";
+
+const FIGURES = [
+  ["good", "Pass"],
+  ["anomaly", "Reject"],
+  ["unjudged", "Not judged"],
+  ["speed", "Speed"],
+  ["pending", "Waiting"],
+  ["lag", "Lag"],
+];
+
+export class Stats {
+  // recount: called when another time to count from was chosen.
+  constructor(recount) {
+    this.values = {};
+    this.choice = el("select", { id: "since", onchange: () => this.choose(recount) });
+    this.node = el(
+      "section",
+      { className: "stats", ariaLabel: "Counts and speed" },
+      el("label", { className: "since" }, el("span", {}, "Counted"), this.choice),
+      el("dl", { className: "figures" }, FIGURES.map(([name, words]) => this.figure(name, words))),
+    );
+    this.list();
+  }
+
+  figure(name, words) {
+    const value = el("span", { className: "figure-value" }, "–");
+    const more = el("span", { className: "figure-more" });
+    this.values[name] = { value, more };
+    return el("div", { className: `figure figure-${name}` }, el("dt", {}, words), el("dd", {}, value, more));
+  }
+
+  choose(recount) {
+    if (this.choice.value === "now") {
+      settings.set("from", new Date().toISOString());
+      settings.set("since", "reset");
+    } else {
+      settings.set("since", this.choice.value);
+    }
+    this.list();
+    recount();
+  }
+
+  list() {
+    const choices = settings.sinceChoices();
+    const key = choices.join("|");
+    if (key === this.listed) return; // an open list stays open
+    this.listed = key;
+    this.choice.replaceChildren(...choices.map(([value, words]) => el("option", { value }, words)));
+    this.choice.value = settings.get("since");
+  }
+
+  // live: whether the figures are of now.
+  update(state, live) {
+    this.list();
+    data(this.node, "live", String(live));
+    const { good = 0, anomaly = 0, error = 0, skipped = 0 } = state.counts;
+    const judged = good + anomaly;
+    this.set("good", whole(good), share(good, judged));
+    this.set("anomaly", whole(anomaly), share(anomaly, judged));
+    this.set("unjudged", whole(error + skipped), error && skipped ? `${error} errors` : "");
+    data(this.node, "unjudged", String(error + skipped > 0));
+    data(this.node, "behind", String(live && state.status.lag_s > 5));
+    if (!live) return ["speed", "pending", "lag"].forEach((name) => this.set(name, "–", ""));
+    this.set("speed", state.per_second.toFixed(1), "frames/s");
+    this.set("pending", whole(state.status.pending), state.status.pending === 1 ? "frame" : "frames");
+    this.set("lag", duration(Math.round(10 * state.status.lag_s) / 10), "");
+  }
+
+  set(name, value, more) {
+    text(this.values[name].value, value);
+    text(this.values[name].more, more);
+  }
+}
