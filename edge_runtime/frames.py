@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -58,11 +58,13 @@ def find(inputs: Sequence[str]) -> Found:
         base = Path(os.path.commonpath([root if os.path.isdir(root) else root.parent for root in roots]))
     except ValueError as err:
         raise UsageError(f"the inputs lie on different drives ({err}); inspect them one by one") from None
-    several = len({root for root in roots if os.path.isdir(root)}) > 1
+    folders = {os.path.realpath(root): root for root in reversed(roots) if os.path.isdir(root)}
     cameras: dict[Path, str | None] = {}
     for root in roots:
-        camera = _name(root, base) if several and root != base and os.path.isdir(root) else None
-        for path in walk(root, _unreadable):
+        if os.path.isdir(root) and folders[os.path.realpath(root)] != root:
+            continue  # the same folder under a second name
+        camera = _name(root, base) if len(folders) > 1 and root != base and os.path.isdir(root) else None
+        for path in walk(root, _unreadable, folders.values()):
             cameras.setdefault(path, camera)
     if not cameras:
         kinds = " ".join(sorted(SUFFIXES))
@@ -113,25 +115,41 @@ def is_frame(relative: PurePath) -> bool:
     return relative.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in relative.parts)
 
 
-def walk(root: Path, onerror: Callable[[OSError], None]) -> Iterator[Path]:
-    """The frames below a folder, in name order; links to folders are followed once. A file is passed on as it is.
+def walk(root: Path, onerror: Callable[[OSError], None], others: Iterable[Path] = ()) -> Iterator[Path]:
+    """The frames below a folder, in name order. A file is passed on as it is.
 
-    onerror: told of each folder that can't be searched.
+    Each folder is searched once, under its own name: links are followed only to folders outside the root. onerror: told of
+    each folder that can't be searched. others: folders that are searched on their own, and not from here.
     """
     if not os.path.isdir(root):
         yield root
         return
-    seen: set[str] = set()
+    own = os.path.realpath(root)
+    seen = {os.path.realpath(other) for other in others} - {own}
+    tops = [own, *seen]
     for folder, subfolders, names in os.walk(root, onerror=onerror, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen or LEDGER in names:  # somebody's output: the pictures in it are no frames
             subfolders.clear()
             continue
         seen.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        wanted = sorted(name for name in subfolders if not name.startswith("."))
+        subfolders[:] = [name for name in wanted if _leads_on(Path(folder, name), tops)]
         for name in sorted(names):
             if is_frame(PurePath(name)):
                 yield Path(folder, name)
+
+
+def _leads_on(folder: Path, tops: list[str]) -> bool:
+    """Whether to search a folder that was found: not a link to where the search comes, or has come, anyway. Notes where links
+    lead in tops."""
+    if not folder.is_symlink():
+        return True
+    real = os.path.realpath(folder)
+    if any(PurePath(real).is_relative_to(top) for top in tops):
+        return False
+    tops.append(real)
+    return True
 
 
 def _unreadable(err: OSError) -> None:
@@ -139,8 +157,11 @@ def _unreadable(err: OSError) -> None:
 
 
 def printable(name: str) -> str:
-    """A file name as text that survives JSON: bytes that are no UTF-8 become `\\xNN`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A file name as text that survives JSON: bytes that are no UTF-8 become `\\xNN`.
+
+    No two names look alike: where a name itself holds `\\x`, that becomes `\\x5cx`.
+    """
+    return os.fsencode(name.replace("\\x", "\\x5cx")).decode("utf-8", "backslashreplace")
 
 
 def read_bytes(path: Path) -> bytes:

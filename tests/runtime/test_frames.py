@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, UsageError
@@ -33,6 +35,35 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "cam" / "more").symlink_to(tmp_path / "real")
     (tmp_path / "cam" / "loop").symlink_to(tmp_path / "cam")
     assert names(frames.find([str(tmp_path / "cam")])) == ["2.png", "more/1.png"]
+
+
+def test_a_link_within_the_folder_gives_no_frame_a_second_name(tmp_path: Path) -> None:
+    write_frames(tmp_path, {"cam/night/1.png": PICTURE, "cam/night/a/2.png": PICTURE})
+    for link in ("latest", "zz", "night/up"):
+        (tmp_path / "cam" / link).symlink_to(tmp_path / "cam" / "night")
+    (tmp_path / "cam" / "0").symlink_to(tmp_path / "cam" / "night" / "a")
+    assert names(frames.find([str(tmp_path / "cam")])) == ["night/1.png", "night/a/2.png"]
+
+
+@pytest.mark.parametrize(("inner", "outer"), [("0", "1"), ("1", "0")])
+def test_links_that_lead_outside_are_followed_once(inner: str, outer: str, tmp_path: Path) -> None:
+    write_frames(tmp_path, {"cam/deep/1.png": PICTURE, "store/2.png": PICTURE, "store/day/3.png": PICTURE})
+    (tmp_path / "cam" / inner).symlink_to(tmp_path / "store" / "day")
+    (tmp_path / "cam" / outer).symlink_to(tmp_path / "store")
+    (tmp_path / "cam" / "deep" / "day").symlink_to(tmp_path / "store" / "day")
+    (tmp_path / "store" / "back").symlink_to(tmp_path / "cam" / "deep")
+    found = frames.find([str(tmp_path / "cam")])
+    assert sorted(file.path.name for file in found.files) == ["1.png", "2.png", "3.png"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_a_link_from_one_camera_to_another_gives_no_frame_a_second_name(order: tuple[int, ...], tmp_path: Path) -> None:
+    write_frames(tmp_path, {"cam1/1.png": PICTURE, "cam2/2.png": PICTURE})
+    (tmp_path / "cam1" / "other").symlink_to(tmp_path / "cam2")
+    (tmp_path / "cam2" / "other").symlink_to(tmp_path / "cam1")
+    inputs = [str(tmp_path / name) for name in ("cam1", "cam2", "cam1/../cam2")]
+    found = frames.find([inputs[number] for number in order])
+    assert {(file.source, file.camera) for file in found.files} == {("cam1/1.png", "cam1"), ("cam2/2.png", "cam2")}
 
 
 @pytest.mark.parametrize(
@@ -96,6 +127,14 @@ def test_names_that_are_no_text_are_read_and_shown(tmp_path: Path) -> None:
     (file,) = frames.find([str(tmp_path)]).files
     assert file.source == "m\\xfcller.png"
     assert frames.read(file).image.shape == (64, 96, 3)
+
+
+@given(*[st.lists(st.sampled_from([b"\\", b"x", b"5", b"c", b"f", b"\xff", b"\xc3", b"\xbc", b"a"])).map(b"".join)] * 2)
+@example(b"a\xff.png", rb"a\xff.png")
+@example(b"\\\xff", rb"\\xff")
+@example(rb"\x5cxff", rb"\xff")
+def test_no_two_names_look_alike(one: bytes, other: bytes) -> None:
+    assert (frames.printable(os.fsdecode(one)) == frames.printable(os.fsdecode(other))) is (one == other)
 
 
 def test_a_frame_comes_with_what_the_opened_file_says_of_itself(tmp_path: Path) -> None:
