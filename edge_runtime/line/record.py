@@ -64,6 +64,15 @@ class Record:
         found = self._db.execute(f"{_SELECT} WHERE i.verdict = ? ORDER BY i.id DESC LIMIT ?", (verdict, limit))
         return [_row(one) for one in found]
 
+    def beside(self, number: int, verdict: str) -> tuple[int | None, int | None]:
+        """The ids of the next older and the next newer row with this verdict."""
+        older, newer = self._db.execute(
+            "SELECT (SELECT max(id) FROM inspections WHERE verdict = :verdict AND id < :id), "
+            "(SELECT min(id) FROM inspections WHERE verdict = :verdict AND id > :id)",
+            {"verdict": verdict, "id": number},
+        ).fetchone()
+        return older, newer
+
     def counts(self, since: str = "") -> Counter[str]:
         """Rows per verdict. since: UTC, ISO 8601, as in `inspected_at`."""
         found = self._db.execute(

@@ -26,8 +26,6 @@ STATIC = Path(__file__).parent / "static"
 MAX_ID = 2**63 - 1
 MAX_MARK_BYTES = 4096
 MAX_NAME = 60
-NEIGHBOURS = 500
-"""How many rows of a verdict one can leaf back through."""
 TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 
 
@@ -52,7 +50,8 @@ def application(board: Board, streams: Streams) -> Starlette:
     def frame(request: Request) -> Response:
         with record(board) as reading:
             row = row_of(reading, request)
-            return as_json({"row": row, **neighbours(reading, row)})
+            older, newer = reading.beside(row["id"], row["verdict"])
+        return as_json({"row": row, "older": older, "newer": newer})
 
     def picture(request: Request) -> Response:
         with record(board) as reading:
@@ -135,15 +134,6 @@ def row_of(reading: Record, request: Request) -> Row:
     if row is None:
         raise HTTPException(404, f"no result has the id {number}")
     return row
-
-
-def neighbours(reading: Record, row: Row) -> dict[str, int | None]:
-    """The results of the same verdict before and after."""
-    ids = [one["id"] for one in reading.latest(row["verdict"], NEIGHBOURS)]
-    return {
-        "older": max((one for one in ids if one < row["id"]), default=None),
-        "newer": min((one for one in ids if one > row["id"]), default=None),
-    }
 
 
 def stored(out: Path, row: Row, request: Request, kind: str | None = None) -> Response:
