@@ -4,17 +4,27 @@ import contextlib
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 from edge_runtime.errors import OutputError
 
 LOCK = ".lock"
+_WRITING = tuple(threading.Lock() for _ in range(64))
+"""One for each target, or for a few: threads that write the same file do so one after the other."""
 
 
 def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write to a temporary name, sync, rename, sync the folder. Raises OutputError; then nothing is left behind."""
-    temporary = path.with_name(f".{path.name}.part")
+    """Write to a temporary name, sync, rename, sync the folder. Raises OutputError; then nothing is left behind.
+
+    What a process that was killed leaves behind, the next attempt overwrites: the temporary name is always the same.
+    """
+    with _WRITING[hash(path) % len(_WRITING)]:
+        _write(path, path.with_name(f".{path.name}.part"), data)
+
+
+def _write(path: Path, temporary: Path, data: bytes | Iterable[bytes]) -> None:
     try:
         make_folder(path.parent)
         with open(temporary, "wb") as file:

@@ -9,34 +9,19 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
-from edge_runtime.errors import OutputError
-from edge_runtime.line.durable import hold, make_folder
+from edge_runtime.errors import OutputError, first_line
+from edge_runtime.line.durable import LOCK, hold, make_folder
+from edge_runtime.line.lines import Lines
 from edge_runtime.line.record import LEDGER, SCHEMA_VERSION, Row
-from edge_runtime.results import Inspection
+from edge_runtime.line.tables import prepare
+from edge_runtime.results import Inspection, Verdict
 
 LINES = "results.jsonl"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS inspections (
-    id INTEGER PRIMARY KEY, source TEXT NOT NULL, sha256 TEXT NOT NULL, verdict TEXT NOT NULL,
-    inspected_at TEXT NOT NULL, row TEXT NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS content ON inspections (source, sha256) WHERE sha256 <> '';
-CREATE INDEX IF NOT EXISTS by_source ON inspections (source);
-CREATE INDEX IF NOT EXISTS by_verdict ON inspections (verdict, id);
-CREATE INDEX IF NOT EXISTS by_time ON inspections (inspected_at, verdict);
-CREATE TABLE IF NOT EXISTS files (
-    source TEXT PRIMARY KEY, state TEXT NOT NULL, inspection INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS marks (
-    id INTEGER PRIMARY KEY, inspection INTEGER NOT NULL, mark TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS by_inspection ON marks (inspection);
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
-
 
 GONE = ""
 
@@ -67,27 +52,26 @@ class Ledger:
         self.out, self.model_sha256 = out, identity["model"]
         if out.exists() and not out.is_dir():
             raise OutputError(f"{out}: is a file; results need a folder")
-        try:
+        self._guard = threading.Lock()
+        with ExitStack() as opened, _writable(out):
             make_folder(out)
-            self._lock = hold(out)
+            opened.enter_context(closing(self._hold()))
+            self._db = sqlite3.connect(out / LEDGER, isolation_level=None, timeout=10, check_same_thread=False)
+            opened.enter_context(closing(self._db))
+            prepare(self._db, out)
+            for key, value in identity.items():
+                self._claim(key, value)
+            self._lines = opened.enter_context(closing(Lines(out / LINES, self._db)))
+            self._opened = _which_files(out)
+            self._close = opened.pop_all().close
+
+    def _hold(self) -> sqlite3.Connection:
+        try:
+            return hold(self.out)
         except BlockingIOError:
             raise OutputError(
-                f"{out}: another edge-detect is writing there; wait for it or choose another --out"
+                f"{self.out}: another edge-detect is writing there; wait for it or choose another --out"
             ) from None
-        except OSError as err:
-            raise _unwritable(out, err) from None
-        try:
-            self._guard = threading.Lock()
-            self._db = sqlite3.connect(out / LEDGER, isolation_level=None, timeout=10, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            _migrate(self._db)
-            self._db.executescript(_TABLES)
-            for key, value in ({"schema": str(SCHEMA_VERSION)} | dict(identity)).items():
-                self._claim(key, value)
-            self._lines = self._open_lines()
-        except (OSError, sqlite3.Error) as err:
-            raise _unwritable(out, err) from None
 
     def _claim(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
@@ -97,48 +81,32 @@ class Ledger:
                 f"{self.out}: holds results made with another {key} ({found}; now {value}); choose another --out"
             )
 
-    def _open_lines(self) -> BinaryIO:
-        """Open results.jsonl to append, after making it equal the committed rows: a crash may have torn its end.
-
-        What is right of it stays where it is: on a full disk there is no room for a copy.
-        """
-        path = self.out / LINES
-        file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  # closed with the ledger
-        torn = False
-        for line in self._texts():
-            at = file.tell()
-            if not torn and file.read(len(line)) == line:
-                continue
-            if not torn:
-                file.seek(at)
-                torn = True
-            file.write(line)
-        file.truncate()
-        file.flush()
-        return file
-
-    def _texts(self) -> Iterator[bytes]:
-        for (text,) in self._db.execute("SELECT row FROM inspections ORDER BY id"):
-            yield f"{text}\n".encode()
-
     def __enter__(self) -> "Ledger":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.close()
-        self._db.close()
-        self._lock.close()
+        with self._guard, suppress(sqlite3.Error):  # all that counts is committed
+            self._close()
+
+    @contextmanager
+    def _asked(self, what: str = "its ledger can't be used") -> Iterator[sqlite3.Connection]:
+        """The database, for one thread at a time. Raises OutputError where it fails."""
+        try:
+            with self._guard:
+                yield self._db
+        except (OSError, sqlite3.Error) as err:
+            raise OutputError(f"{self.out}: {what}: {_reason(err)}") from None
 
     def counts(self) -> Counter[str]:
-        """Rows per verdict."""
-        with self._guard:
-            found = self._db.execute("SELECT verdict, count(*) FROM inspections GROUP BY verdict").fetchall()
+        """Rows per verdict. Raises OutputError, as all that follow do where the disk or somebody beside them fails."""
+        with self._asked() as db:
+            found = db.execute("SELECT verdict, count(*) FROM inspections GROUP BY verdict").fetchall()
         return Counter(dict(found))
 
     def unchanged(self, source: str, state: str) -> str | None:
         """The verdict of the row that this very file has, if its state is what it was then; without reading it."""
-        with self._guard:
-            found = self._db.execute(
+        with self._asked() as db:
+            found = db.execute(
                 "SELECT verdict FROM files JOIN inspections ON id = inspection WHERE files.source = ? AND state = ?",
                 (source, state),
             ).fetchone()
@@ -148,22 +116,15 @@ class Ledger:
         """The committed row of this frame with this content, if there is one; its file then counts as unchanged from now on.
 
         A frame that can't be read has no content to be known by: the last row of its name counts, if that says so, too.
+        Rows of frames that were skipped say nothing about them.
         """
-        with self._guard:
-            if sha256 is None:
-                found = self._db.execute(
-                    "SELECT id, row FROM inspections WHERE id = (SELECT max(id) FROM inspections WHERE source = ?) AND sha256 = ''",
-                    (source,),
-                ).fetchone()
-            else:
-                found = self._db.execute(
-                    "SELECT id, row FROM inspections WHERE source = ? AND sha256 = ?", (source, sha256)
-                ).fetchone()
+        with self._asked() as db:
+            found = _by_content(db, source, sha256) if sha256 else _unreadable(db, source)
             if found is None:
                 return None
             if state is not None:
-                self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (source, state, found[0]))
-        return {"id": found[0], **json.loads(found[1])}
+                _set_state(db, source, state, found["id"])
+        return found
 
     def commit(
         self, inspection: Inspection, camera: str | None, pictures: Mapping[str, str], state: str | None = None
@@ -171,45 +132,62 @@ class Ledger:
         """Write the row; when this returns it survives a power cut. Its pictures must be written before.
 
         pictures: kind -> path relative to OUT. state: of the file, where that stands for its content. Returns the row, with
-        its `id`.
+        its `id`; the one that is there already where this frame with this content has one. Raises OutputError, also where OUT
+        was removed or replaced since it was opened: what is committed then, nobody finds.
         """
         row = to_row(inspection, self.model_sha256, camera, pictures)
         text = json.dumps(row)
-        try:
-            with self._guard, self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                number = self._db.execute(
-                    "INSERT INTO inspections (source, sha256, verdict, inspected_at, row) VALUES (?, ?, ?, ?, ?)",
+        with self._asked(f"the result of {inspection.source} can't be written") as db:
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                done = db.execute(
+                    "INSERT INTO inspections (source, sha256, verdict, inspected_at, row) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT (source, sha256) WHERE sha256 <> '' DO NOTHING",
                     (inspection.source, inspection.sha256 or "", row["verdict"], row["inspected_at"], text),
-                ).lastrowid
+                )
+                if done.rowcount == 1:
+                    stored = {"id": done.lastrowid, **row}
+                    if pictures:
+                        db.execute("INSERT INTO pictures VALUES (?)", (done.lastrowid,))
+                else:
+                    stored = _by_content(db, inspection.source, str(inspection.sha256)) or {}
                 if state is not None:
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (inspection.source, state, number)
-                    )
-            self._lines.write(f"{text}\n".encode())
-            self._lines.flush()
-        except (OSError, sqlite3.Error) as err:
-            raise OutputError(f"{self.out}: the result of {inspection.source} can't be written: {err}") from None
-        return {"id": number, **row}
+                    _set_state(db, inspection.source, state, stored["id"])
+            if done.rowcount == 1:
+                self._lines.append(stored["id"], text)
+            if _which_files(self.out) != self._opened:
+                raise OutputError(f"{self.out}: was removed or replaced while results were written there")
+        return stored
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring a ledger of schema 1 up to date: its rows stay as they are."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-        return
-    if db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() != ("1",):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    db.execute("ALTER TABLE inspections RENAME TO inspections_1")
-    for statement in _TABLES.split(";"):
-        db.execute(statement)
-    db.execute(
-        "INSERT INTO inspections SELECT id, source, sha256, json_extract(row, '$.verdict'), "
-        "json_extract(row, '$.inspected_at'), row FROM inspections_1 ORDER BY id"
-    )
-    db.execute("DROP TABLE inspections_1")
-    db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(SCHEMA_VERSION),))
-    db.execute("COMMIT")
+def _by_content(db: sqlite3.Connection, source: str, sha256: str) -> Row | None:
+    found = db.execute("SELECT id, row FROM inspections WHERE source = ? AND sha256 = ?", (source, sha256)).fetchone()
+    return found and {"id": found[0], **json.loads(found[1])}
+
+
+def _unreadable(db: sqlite3.Connection, source: str) -> Row | None:
+    found = db.execute(
+        "SELECT id, row FROM inspections WHERE sha256 = '' AND id = "
+        "(SELECT max(id) FROM inspections WHERE source = ? AND verdict <> ?)",
+        (source, Verdict.SKIPPED),
+    ).fetchone()
+    return found and {"id": found[0], **json.loads(found[1])}
+
+
+def _set_state(db: sqlite3.Connection, source: str, state: str, number: int) -> None:
+    db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (source, state, number))
+
+
+def _which_files(out: Path) -> list[tuple[int, int] | None]:
+    """Which ledger and which lock lie in OUT; None for one that is gone."""
+    found: list[tuple[int, int] | None] = []
+    for name in (LEDGER, LOCK):
+        try:
+            info = os.stat(out / name)
+            found.append((info.st_dev, info.st_ino))
+        except FileNotFoundError:
+            found.append(None)
+    return found
 
 
 def to_row(inspection: Inspection, model_sha256: str, camera: str | None, pictures: Mapping[str, str]) -> Row:
@@ -250,6 +228,13 @@ def to_row(inspection: Inspection, model_sha256: str, camera: str | None, pictur
     }
 
 
-def _unwritable(out: Path, err: OSError | sqlite3.Error) -> OutputError:
-    reason = err.strerror if isinstance(err, OSError) else str(err)
-    return OutputError(f"{out}: results can't be written there: {reason}")
+@contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as err:
+        raise OutputError(f"{out}: results can't be written there: {_reason(err)}") from None
+
+
+def _reason(err: OSError | sqlite3.Error) -> str:
+    return first_line(err) if isinstance(err, sqlite3.Error) else err.strerror or first_line(err)

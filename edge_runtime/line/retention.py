@@ -1,7 +1,6 @@
 """Old pictures make room for new ones. Rows stay for ever; only pictures that a committed row names are ever deleted."""
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,11 +10,10 @@ from pathlib import Path
 
 from edge_runtime.line.job import Watching
 from edge_runtime.line.record import LEDGER
-from edge_runtime.views import PICTURES
 
 EVERY_S = 600.0
-BATCH = 1000
-CURSOR = "pictures deleted up to"
+BATCH = 500
+"""Rows whose pictures are noted as deleted at once: a commit waits for a disk, and frames wait for it."""
 
 
 def keep_within(out: Path, rule: Watching) -> None:
@@ -27,33 +25,50 @@ def keep_within(out: Path, rule: Watching) -> None:
 
 
 def delete_old(out: Path, rule: Watching) -> None:
-    """Delete pictures beyond the limits, oldest first. Raises OSError, sqlite3.Error."""
+    """Delete pictures beyond the limits, oldest first. Raises OSError, sqlite3.Error.
+
+    The ledger's table `pictures` names the rows whose pictures are still there. A row leaves it once they are deleted, so
+    that one which can't be deleted now, or is not old enough, is looked at again the next time and holds up no other.
+    """
     with closing(sqlite3.connect(out / LEDGER, isolation_level=None, timeout=10)) as db:
-        excess = _size(out) - rule.max_gb * 1e9 if rule.max_gb else 0.0
-        oldest = datetime.now(UTC) - timedelta(days=rule.keep_days) if rule.keep_days else None
-        for number, inspected_at, pictures in _rows(db):
-            too_old = oldest is not None and datetime.fromisoformat(inspected_at) < oldest
-            if not too_old and excess <= 0:
+        excess = _size(out, db) - rule.max_gb * 1e9 if rule.max_gb else 0.0
+        oldest = _stamp(datetime.now(UTC) - timedelta(days=rule.keep_days)) if rule.keep_days else ""
+        for batch in _batches(db):
+            gone = []
+            for number, inspected_at, pictures in batch:
+                if excess > 0 or inspected_at < oldest:
+                    freed = [_delete(out / picture) for picture in pictures]
+                    excess -= sum(size or 0 for size in freed)
+                    if None not in freed:
+                        gone.append(number)
+            if gone:
+                db.execute(
+                    "DELETE FROM pictures WHERE inspection IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
+                )
+            if excess <= 0 and not oldest:
                 return
-            for picture in pictures:
-                excess -= _delete(out / picture)
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (CURSOR, str(number)))
 
 
-def _rows(db: sqlite3.Connection) -> Iterator[tuple[int, str, list[str]]]:
+def _stamp(moment: datetime) -> str:
+    """As in the rows, so that it compares with theirs as text."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _batches(db: sqlite3.Connection) -> Iterator[list[tuple[int, str, list[str]]]]:
     """(id, inspected_at, pictures) of the rows whose pictures are still there, oldest first."""
-    found = db.execute("SELECT value FROM meta WHERE key = ?", (CURSOR,)).fetchone()
-    last = int(found[0]) if found else 0
-    query = "SELECT id, inspected_at, row FROM inspections WHERE id > ? ORDER BY id LIMIT ?"
-    while batch := db.execute(query, (last, BATCH)).fetchall():
-        for last, inspected_at, row in batch:
-            yield last, inspected_at, list(json.loads(row).get("pictures", {}).values())
+    last = 0
+    query = (
+        "SELECT id, inspected_at, json_extract(row, '$.pictures') FROM pictures JOIN inspections ON id = inspection "
+        "WHERE inspection > ? ORDER BY inspection LIMIT ?"
+    )
+    while found := db.execute(query, (last, BATCH)).fetchall():
+        last = found[-1][0]
+        yield [(number, at, list(json.loads(pictures).values())) for number, at, pictures in found]
 
 
-def _size(out: Path) -> int:
-    """Bytes of all pictures."""
-    folders = (folder for kind in PICTURES for folder in os.walk(out / kind))
-    return sum(_bytes(Path(folder, name)) for folder, _, names in folders for name in names)
+def _size(out: Path, db: sqlite3.Connection) -> int:
+    """Bytes of the pictures that are still there."""
+    return sum(_bytes(out / picture) for batch in _batches(db) for _, _, pictures in batch for picture in pictures)
 
 
 def _bytes(picture: Path) -> int:
@@ -63,8 +78,11 @@ def _bytes(picture: Path) -> int:
         return 0
 
 
-def _delete(picture: Path) -> int:
-    """Returns the bytes that became free."""
+def _delete(picture: Path) -> int | None:
+    """Returns the bytes that became free; None where it can't be deleted."""
     size = _bytes(picture)
-    picture.unlink(missing_ok=True)
+    try:
+        picture.unlink(missing_ok=True)
+    except OSError:
+        return None
     return size
