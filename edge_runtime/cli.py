@@ -77,6 +77,8 @@ def main() -> None:
     """Entry point. Whatever a person can mend ends as one line; a defect of ours as a traceback, and never with the
     exit code that means "anomalies found"."""
     signal.signal(signal.SIGINT, lambda *_: console.stop())
+    nowhere = open(os.devnull, "w")  # noqa: SIM115  # for what is started without a console
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names in old code pages
     try:
         run_command(app)

@@ -21,6 +21,10 @@ class OutputError(EdgeDetectError):
     """Results can't be written where they were asked for."""
 
 
+class MixedResultsError(OutputError):
+    """OUT holds results that were made in another way."""
+
+
 class UsageError(EdgeDetectError):
     """The command was asked for something that can't be done as written."""
 

@@ -80,12 +80,15 @@ class Line:
 
 
 @contextmanager
-def watching(folder: Path, model: Path, *options: object, cameras: Sequence[str] = ("cam",)) -> Iterator[Line]:
+def watching(
+    folder: Path, model: Path, *options: object, cameras: Sequence[str] = ("cam",), under: Sequence[str] = ()
+) -> Iterator[Line]:
     """`edge-detect watch` on folder/cam into folder/out, ready to work; killed at the end where it still runs."""
     for camera in cameras:
         (folder / camera).mkdir(exist_ok=True)
     (folder / "out" / "heartbeat.json").unlink(missing_ok=True)
-    line = Line(folder, "watch", *cameras, "-m", model, "-o", "out", "--quiet", *options)
+    form = () if "--json" in options else ("--quiet",)
+    line = Line(folder, "watch", *cameras, "-m", model, "-o", "out", *form, *options, under=under)
     try:
         until(lambda: (folder / "out" / "heartbeat.json").exists() or line.process.poll() is not None)
         yield line

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from edge_runtime.commands.options import Exit
@@ -22,13 +22,14 @@ def out(line: str) -> None:
 
 
 def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    with suppress(OSError):  # a log on a full disk must not end the inspection
+        print(words, file=sys.stderr, flush=True)
 
 
 def row_line(row: dict[str, Any]) -> str:
     """A result row as a line for people."""
     if row["error"] is not None:
-        return f"{'error':8} {'-':>6}  {row['error']}"
+        return f"{row['verdict']:8} {'-':>6}  {row['error']}"
     boxes = "  ".join(
         f"[{','.join(map(str, defect['box_xyxy']))}] {defect['contribution']:.0%}" for defect in row["defects"]
     )

@@ -1,21 +1,25 @@
 """What inspect, watch and demo share: a supervised run, followed to its end and told to people."""
 
 import json
+import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from edge_runtime.commands import console
+from edge_runtime.commands.options import Exit
 from edge_runtime.commands.progress import Progress
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.line.events import Done, Event, Ready
 from edge_runtime.line.job import Job
 from edge_runtime.line.supervisor import Supervisor
 from edge_runtime.views import PICTURES
 
+LEAVE_S = 4.7
 VERDICTS = ("good", "anomaly", "error", "skipped")
 
 
@@ -41,11 +45,14 @@ def follow(
     """
     supervisor = Supervisor(job, console.say)
     counts: Counter[str] = Counter()
-    with Progress(job.watching is not None, shown=form != "none") as progress, _signals(supervisor) as signalled:
+    with (
+        Progress(job.watching is not None, shown=form != "none") as progress,
+        _signals(supervisor, job.watching is not None) as signalled,
+    ):
         for event in supervisor.run():
             _count(event, counts)
             if isinstance(event, Done) and not event.repeated and form != "none":
-                console.out(json.dumps(_stored(event)) if form == "json" else console.row_line(event.row))
+                form = _printed(event, form, job)
             progress.show(event, counts)
             told(event, supervisor)
     if signalled:
@@ -71,17 +78,32 @@ def _stored(event: Done) -> dict[str, object]:
     return {key: value for key, value in event.row.items() if key != "id"}
 
 
+def _printed(event: Done, form: str, job: Job) -> str:
+    """Print a row. Returns the form to go on with: a watch outlives whoever reads it."""
+    try:
+        console.out(json.dumps(_stored(event)) if form == "json" else console.row_line(event.row))
+    except OutputError as err:
+        if job.watching is None:
+            raise
+        console.say(f"warning: {err}; going on without")
+        return "none"
+    return form
+
+
 @contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[list[int]]:
+def _signals(supervisor: Supervisor, watching: bool) -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM let what is in work finish; a second one does not. Yields those that came."""
     came: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         came.append(number)
         if len(came) > 1:
-            supervisor.kill()
-        else:
-            supervisor.stop()
+            _leave(supervisor, Exit.INTERRUPTED)
+        supervisor.stop()
+        # Whoever reads our output may hold us up for ever; a signal is answered all the same.
+        late = threading.Timer(LEAVE_S, _leave, (supervisor, Exit.NOTHING_FOUND if watching else Exit.INTERRUPTED))
+        late.daemon = True
+        late.start()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -89,6 +111,11 @@ def _signals(supervisor: Supervisor) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave(supervisor: Supervisor, code: Exit) -> None:
+    supervisor.kill()
+    os._exit(code)
 
 
 def listed(inputs: list[str]) -> str:

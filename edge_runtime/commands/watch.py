@@ -1,5 +1,6 @@
 """`watch`: judge frames as they arrive, for years."""
 
+import os
 from base64 import b64decode
 from collections import Counter
 from dataclasses import replace
@@ -25,7 +26,7 @@ from edge_runtime.commands.options import (
     Threshold,
 )
 from edge_runtime.errors import UsageError, require
-from edge_runtime.line.events import Done, Event, Preview, Ready, Status
+from edge_runtime.line.events import Done, Event, Failed, Preview, Ready, Status
 from edge_runtime.line.heartbeat import Heartbeat
 from edge_runtime.line.job import Job, Watching
 from edge_runtime.line.supervisor import Supervisor
@@ -92,6 +93,9 @@ def watch(
 
     Example: edge-detect watch line1/ line2/ -m part.onnx -o results --serve 127.0.0.1:8080
     """
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UsageError(f"{folder}: no such folder; watch needs the folders that cameras write to")
     kinds = running.kinds(save)
     if serve:
         kinds = tuple(dict.fromkeys((*kinds, *FOR_THE_SCREEN)))
@@ -121,7 +125,7 @@ def watch(
             max_gb=max_gb,
         ),
     )
-    watched = Watched(out, _board(serve, serve_token, out))
+    watched = Watched(out, _board(serve, serve_token, out, model.stem))
     form = "json" if as_json else "none" if quiet else "lines"
     counts = running.follow(job, form, watched.told, watched.heartbeat.stopping)
     judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error", "skipped"))
@@ -150,6 +154,8 @@ class Watched:
             self._counts[event.row["verdict"]] += 1
             if self._board is not None and not event.repeated:
                 self._board.done(event.row)
+        elif isinstance(event, Failed):
+            self.health(f"failed: {event.message}; trying again" if event.message else "restarting")
         elif isinstance(event, Preview) and self._board is not None:
             self._board.preview(event.row, b64decode(event.jpeg))
 
@@ -168,7 +174,7 @@ class Watched:
         )
 
 
-def _board(address: str, token: str, out: Path) -> "Board | None":
+def _board(address: str, token: str, out: Path, product: str) -> "Board | None":
     if not address:
         return None
     require("starlette", "uvicorn", "prometheus_client", extra="serve")
@@ -178,6 +184,6 @@ def _board(address: str, token: str, out: Path) -> "Board | None":
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit()):
         raise UsageError(f"--serve {address}: expected HOST:PORT, for example 127.0.0.1:8080")
-    board = Board(out)
+    board = Board(out, product)
     console.say(f"operator screen: {start(board, host.strip('[]'), int(port), token or None).url}")
     return board

@@ -18,7 +18,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """A frame is being worked on; until it is done, it is to blame for a crash."""
+    """A frame is being worked on, or still is; until it is done, it is to blame for a crash."""
 
     source: str
 
@@ -61,7 +61,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker gives up. lasting: the same would happen again, however often it is started."""
+    """The worker gives up, or is gone without a message. lasting: the same would happen again, however often it is started."""
 
     message: str
     lasting: bool

@@ -22,12 +22,16 @@ from edge_runtime.line.ledger import GONE, Ledger, state_of
 from edge_runtime.line.pipeline import Caution, Outcome, Work
 from edge_runtime.line.record import LEDGER
 from edge_runtime.line.wake import Wake
+from edge_runtime.results import Verdict
 
 MAX_PENDING = 50_000
 """Frames kept in mind; what lies in the folders beyond is found by a later look."""
+LOOK_S = 0.05
 LOOKING_SHARE = 0.1
 """Of the time, at most, for looking at all files."""
 MAX_IDLE_S = 0.5
+RETRY_S = 60.0
+"""After which a frame is tried again that could not be read: a disk or a share may have been away."""
 
 
 class Stage(Enum):
@@ -39,7 +43,7 @@ class Stage(Enum):
 @dataclass(slots=True)
 class Pending:
     """A file that has no row yet. state: when last looked at. changed: when it was last seen to change, and ready: when it may
-    be read (monotonic seconds). closed: by whoever wrote it, or moved here."""
+    be read (monotonic seconds). closed: by whoever wrote it, or moved here. stirred: it changed while it was read in vain."""
 
     file: FrameFile
     state: str
@@ -47,14 +51,16 @@ class Pending:
     ready: float
     closed: bool = False
     stage: Stage = Stage.SETTLING
+    stirred: bool = False
 
 
 class Folder:
     """The queue. One thread calls work(), over() and status(); put_off() may be called from any."""
 
-    def __init__(self, inputs: Sequence[str], watching: Watching, crashed: Mapping[str, int]) -> None:
-        """crashed: frame -> how many workers died over it. Raises UsageError for an input that is no folder."""
-        self.base, self._roots = _roots(inputs)
+    def __init__(self, inputs: Sequence[str], out: Path, watching: Watching, crashed: Mapping[str, int]) -> None:
+        """crashed: frame -> how many workers died over it. Raises UsageError for folders that lie in
+        one another or hold the results themselves. One that is not there may come back."""
+        self.base, self._roots = _roots(inputs, out)
         self._rule, self._crashed = watching, dict(crashed)
         self._pending: dict[str, Pending] = {}
         self._due: list[tuple[float, int, str]] = []
@@ -62,6 +68,8 @@ class Folder:
         self._numbers = itertools.count()
         self._counts: Counter[str] = Counter()
         self._seen = self._under_way = 0
+        self._unreadable: dict[str, tuple[str, float]] = {}  # source -> state of the file, when to try again
+        self._looking: Iterator[tuple[Path, str | None]] | None = None
         self._next_look = 0.0
 
     def work(self, ledger: Ledger, stop: threading.Event) -> Iterator[Work | None]:
@@ -70,32 +78,38 @@ class Folder:
             while not stop.is_set():
                 for path, closed in wake.hints():
                     self._look_at_one(path, closed, ledger)
-                if time.monotonic() >= self._next_look:
-                    self._look_at_all(ledger)
+                self._look_on(wake, ledger)
                 self._let_ready()
                 if self._ready:
                     yield self._next()
                     continue
                 yield None
-                if not self._under_way:
+                if not self._under_way and self._looking is None:
                     wake.wait(self._idle_s())
 
     def over(self, outcome: Outcome) -> None:
         """A frame has its row, or was put off."""
         self._under_way -= 1
         source = outcome.file.source
-        if outcome.row is not None:
-            self._counts[outcome.row["verdict"]] += 1
-            del self._pending[source]
-            return
         pending = self._pending[source]
-        pending.stage, pending.closed = Stage.SETTLING, False
-        self._ready_at(pending, pending.changed + self._rule.incomplete_s)
+        if outcome.row is None:
+            pending.stage, pending.closed = Stage.SETTLING, False
+            again = self._rule.settle_s if pending.stirred else self._rule.incomplete_s
+            self._ready_at(pending, pending.changed + again)
+            return
+        del self._pending[source]
+        unreadable = outcome.row["sha256"] is None and outcome.row["verdict"] == Verdict.ERROR
+        if unreadable and len(self._unreadable) < MAX_PENDING:
+            self._unreadable[source] = pending.state, time.monotonic() + RETRY_S
+        if outcome.still_unreadable:
+            self._seen -= 1
+        else:
+            self._counts[outcome.row["verdict"]] += 1
 
     def put_off(self, file: FrameFile, _: FrameError) -> bool:
         """Whether a frame that can't be read may still become readable: it has not been left alone for long enough."""
         pending, state = self._pending[file.source], state_of(file.path)
-        self._note(pending, state)
+        pending.stirred = self._note(pending, state)
         return state != GONE and time.monotonic() < pending.changed + self._rule.incomplete_s
 
     def status(self) -> Status:
@@ -108,13 +122,29 @@ class Folder:
             lag_s=round(time.monotonic() - self._ready[0].ready, 3) if self._ready else 0.0,
         )
 
-    def _look_at_all(self, ledger: Ledger) -> None:
+    def _look_on(self, wake: Wake, ledger: Ledger) -> None:
+        """Look at all files again when it is time to; a little at a time, so that frames are judged meanwhile."""
         started = time.monotonic()
-        for root, camera in self._roots:
-            for path in frames.walk(root, lambda _: None):  # a folder that is gone has no frames; it may come back
-                self._look(path, camera, False, ledger)
+        if self._looking is None:
+            if started < self._next_look:
+                return
+            wake.refresh()
+            self._looking, self._looked_s = self._all_files(), 0.0
+            self._next_look = started + self._rule.rescan_s
+        for path, camera in self._looking:
+            self._look(path, camera, False, ledger)
+            if time.monotonic() > started + LOOK_S:
+                self._looked_s += LOOK_S
+                return
+        self._looking = None
         ended = time.monotonic()
-        self._next_look = max(started + self._rule.rescan_s, ended + (ended - started) / LOOKING_SHARE)
+        self._next_look = max(self._next_look, ended + (self._looked_s + ended - started) / LOOKING_SHARE)
+
+    def _all_files(self) -> Iterator[tuple[Path, str | None]]:
+        for root, camera in self._roots:
+            if root.is_dir():  # one that is gone may come back
+                for path in frames.walk(root, lambda _: None):
+                    yield path, camera
 
     def _look_at_one(self, path: Path, closed: bool, ledger: Ledger) -> None:
         for root, camera in self._roots:
@@ -130,6 +160,10 @@ class Folder:
         if pending is None:
             if state == GONE or len(self._pending) >= MAX_PENDING or ledger.unchanged(source, state):
                 return
+            tried, again = self._unreadable.get(source, ("", 0.0))
+            if (tried == state and time.monotonic() < again) or path.is_dir():
+                return
+            self._unreadable.pop(source, None)
             pending = Pending(FrameFile(path, source, camera), state, time.monotonic(), 0.0, closed)
             self._pending[source] = pending
             self._seen += 1
@@ -188,12 +222,11 @@ def _in_an_output(path: Path, root: Path) -> bool:
     return any((folder / LEDGER).exists() for folder in list(path.parents)[:depth])
 
 
-def _roots(inputs: Sequence[str]) -> tuple[Path, list[tuple[Path, str | None]]]:
+def _roots(inputs: Sequence[str], out: Path) -> tuple[Path, list[tuple[Path, str | None]]]:
     """The folder that holds all inputs, and each input with the name of its camera: where there are several."""
-    for item in inputs:
-        if not os.path.isdir(item):
-            raise UsageError(f"{item}: no such folder; watch needs the folders that cameras write to")
     folders = list(dict.fromkeys(Path(os.path.abspath(item)) for item in inputs))
+    if Path(os.path.abspath(out)) in folders:
+        raise UsageError(f"{out}: frames arrive there; results need another folder")
     for one, other in itertools.permutations(folders, 2):
         if one.is_relative_to(other):
             raise UsageError(f"{one}: lies in {other}, which is watched with all its folders")

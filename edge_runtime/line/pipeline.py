@@ -5,6 +5,7 @@ A frame stays with its thread: OpenCV, onnxruntime and hashing let go of Python'
 cores without waiting for one another.
 """
 
+import errno
 import hashlib
 import os
 import time
@@ -15,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,6 +32,8 @@ from edge_runtime.results import Frame, Image, Inspection, Verdict
 from edge_runtime.views import overlay
 
 MAX_NAME_BYTES = 200
+NAME_TROUBLE = {errno.ENAMETOOLONG, errno.EINVAL, errno.ENOENT, errno.EILSEQ}
+"""What a disk says of a name that it can't have."""
 MAX_JPEG_SIDE = 65_500
 LULL_S = 0.01
 TICK_S = 0.01
@@ -75,6 +79,11 @@ class Outcome:
     repeated: bool = False
     preview: str | None = None
 
+    @property
+    def still_unreadable(self) -> bool:
+        """An earlier row says already that the frame can't be read."""
+        return self.repeated and self.row is not None and self.row["sha256"] is None
+
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
@@ -96,7 +105,8 @@ def _never(_: FrameFile, __: FrameError) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """jobs: frames in work at once. began: told of each frame when work on it begins, from any thread. put_off: asked whether
+    """jobs: frames in work at once. began: told of each frame when work on it begins and, every second or so, that it goes on, from
+    any thread. put_off: asked whether
     a frame that can't be read or decoded may still become readable; then it gets no row now. previews_s: time between two
     previews, None for none."""
 
@@ -147,7 +157,7 @@ class Pipeline:
         if work.skip:
             skipped = Inspection(file.source, None, None, Verdict.SKIPPED, error=work.skip)
             return _Judged(skipped, {}, state_of(file.path) or None)
-        self.began(file)
+        pulse = _Pulse(lambda: self.began(file))
         try:
             with _timed(elapsed, "read"):
                 if work.caution >= Caution.DONT_READ:
@@ -156,6 +166,7 @@ class Pipeline:
                 data, info = frames.read_file(file.path)
                 state = file_state(info)
                 sha256 = hashlib.sha256(data).hexdigest()
+            pulse.beat()
             committed = self.ledger.find(file.source, sha256, state)
             if committed is not None:
                 return committed
@@ -167,9 +178,9 @@ class Pipeline:
         except FrameError as err:
             if work.caution < Caution.DONT_DECODE and self.put_off(file, err):
                 return None
-            state = state or state_of(file.path) or None
             committed = self.ledger.find(file.source, sha256, state)
             return committed or _Judged(_failed(file, sha256, err, elapsed), {}, state)
+        pulse.beat()
         try:
             inspection, judgement = self.inspector.inspect(frame)
         except FrameError as err:
@@ -178,19 +189,34 @@ class Pipeline:
         with _timed(elapsed, "write"):
             if self.pictures.wanted(inspection.verdict):
                 for kind in self.pictures.kinds:
-                    pictures[kind] = f"{kind}/{picture_name(frame, kind)}"
+                    pulse.beat()
                     drawn = painter(kind, frame.image, inspection, judgement.maps)
-                    write_bytes(self.ledger.out / pictures[kind], encode(drawn))
+                    pictures[kind] = self._keep(kind, frame, encode(drawn))
             preview = None
-            if self._preview_is_due(file.camera):
+            if self._preview_is_due(file.camera, inspection.verdict):
                 preview = b64encode(encode(painter.preview(frame.image, inspection, judgement.maps))).decode()
         return _Judged(replace(inspection, elapsed_ms=elapsed | inspection.elapsed_ms), pictures, state, preview)
 
-    def _preview_is_due(self, camera: str | None) -> bool:
-        if self.previews_s is None or time.monotonic() - self._previewed.get(camera, -1e9) < self.previews_s:
+    def _keep(self, kind: str, frame: Frame, picture: bytes) -> str:
+        """Write a picture and return its path relative to OUT: named after the frame, or by its hash where the disk of OUT can't
+        have such a name."""
+        name = f"{kind}/{picture_name(frame, kind)}"
+        try:
+            write_bytes(self.ledger.out / name, picture)
+        except OutputError as err:
+            if getattr(err.__context__, "errno", None) not in NAME_TROUBLE:
+                raise
+            name = f"{kind}/{frame.sha256}{Path(name).suffix}"
+            write_bytes(self.ledger.out / name, picture)
+        return name
+
+    def _preview_is_due(self, camera: str | None, verdict: Verdict) -> bool:
+        if self.previews_s is None:
             return False
-        self._previewed[camera] = time.monotonic()
-        return True
+        due = time.monotonic() - self._previewed.get(camera, -1e9) >= self.previews_s
+        if due or verdict is Verdict.ANOMALY:
+            self._previewed[camera] = time.monotonic()
+        return due or verdict is Verdict.ANOMALY
 
 
 def _failed(file: FrameFile, sha256: str | None, err: FrameError, elapsed: dict[str, float]) -> Inspection:
@@ -231,6 +257,19 @@ def _encode(suffix: str, image: Image, options: list[int]) -> bytes:
     if not done:
         raise OutputError(f"cv2 could not encode a picture of {image.shape[1]} x {image.shape[0]} pixels as {suffix}")
     return data.tobytes()
+
+
+class _Pulse:
+    """Tells that work goes on, now and then at most once a second."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell, self._last = tell, time.monotonic()
+        tell()
+
+    def beat(self) -> None:
+        if time.monotonic() > self._last + 1.0:
+            self._last = time.monotonic()
+            self._tell()
 
 
 class _timed:

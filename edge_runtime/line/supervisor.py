@@ -18,28 +18,36 @@ from edge_runtime.line.events import Began, Done, Ended, Event, Failed, PutOff, 
 from edge_runtime.line.job import Job
 
 STALL_S = 10.0
-"""Silence after which a worker that has frames in work, or watches, is taken for hung. Proofs may take longer."""
+"""A frame that shows no sign of life for so long hangs. Proofs may take longer."""
 STALL_PROVING_S = 60.0
-START_S = 120.0
+SILENCE_S = 120.0
+SILENCE_WATCHING_S = 20.0
+"""A worker that tells nothing at all for so long hangs, while it starts, too; one that watches tells twice a second how it stands."""
 STOP_S = 4.0
+LOOK_S = 0.25
+"""Between two looks at the clock."""
+SOUND_S = 60.0
+"""A worker that has lived for so long was no bad start."""
 MAX_IN_A_ROW = 10
 """Workers that died without one frame done between them: the fault is not in the frames. Without one in work, it is at once."""
 STOP = "stop"
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)
-"""Before the next try where results can't be written; the last for ever."""
+"""Before the next try of a watch that can't go on; the last for ever."""
 
 
 class Supervisor:
-    """Runs a job to its end. stop() may be called from any thread or signal handler."""
+    """Runs a job to its end. stop() and kill() may be called from any thread or signal handler."""
 
     def __init__(self, job: Job, say: Callable[[str], None]) -> None:
         """say: told, in words, of what was mended."""
         self._job, self._say = job, say
         self._crashed: Counter[str] = Counter()
-        self._under_way: dict[str, None] = {}  # in the order they were begun
+        self._under_way: dict[str, float] = {}  # source -> its last sign of life, in the order they were begun
         self._stop = threading.Event()
         self._stopped_at = 0.0
         self._worker: subprocess.Popen[bytes] | None = None
+        self._sending = threading.Lock()
+        self._silence_s = SILENCE_S
         self.restarts = 0
 
     def stop(self) -> None:
@@ -47,7 +55,7 @@ class Supervisor:
         if not self._stop.is_set():
             self._stopped_at = time.monotonic()
             self._stop.set()
-            self._send(STOP)
+            threading.Thread(target=self._send, args=(STOP,), daemon=True).start()
 
     def kill(self) -> None:
         """End now; what is not committed is done again by the next run."""
@@ -56,41 +64,49 @@ class Supervisor:
             self._worker.kill()
 
     def run(self) -> Iterator[Event]:
-        """The workers' events, without their ends. Raises EdgeDetectError where the job can't be done, in the worker's words."""
+        """The workers' events; a Failed among them says that one is replaced. Raises EdgeDetectError where the job can't be done,
+        in the worker's words."""
         ready, failures, deaths = False, 0, 0
+        watching = self._job.watching is not None
         while True:
-            last: Event | None = None
+            started, last = time.monotonic(), None
             for last in self._one_worker():
                 if isinstance(last, Done):
                     deaths = failures = 0
                 ready = ready or isinstance(last, Ready)
                 if not isinstance(last, Failed | Ended):
                     yield last
+            if isinstance(last, Ended) or self._stop.is_set():
+                return
+            if time.monotonic() > started + SOUND_S:
+                deaths = failures = 0
             if isinstance(last, Failed):
-                if last.lasting or not ready or self._job.watching is None:
+                if last.lasting or not (ready and watching):
                     raise EdgeDetectError(last.message)
                 if failures == 0:
                     self._say(f"error: {last.message}; trying again until it works")
+            else:
+                deaths += 1 if self._under_way else MAX_IN_A_ROW
+                if deaths > MAX_IN_A_ROW and not (ready and watching):
+                    raise EdgeDetectError(
+                        "workers died one after the other without finishing a frame; edge-detect check tells whether the "
+                        "model runs on this PC"
+                    )
+            self.restarts += 1
+            yield last if isinstance(last, Failed) else Failed("", lasting=False)
+            if isinstance(last, Failed) or deaths > MAX_IN_A_ROW:
                 self._stop.wait(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
                 failures += 1
-            elif not isinstance(last, Ended):
-                deaths += 1 if self._under_way else MAX_IN_A_ROW
-            if isinstance(last, Ended) or self._stop.is_set():
-                return
-            if deaths > MAX_IN_A_ROW:
-                raise EdgeDetectError(
-                    "workers died one after the other without finishing a frame; edge-detect check tells whether the model "
-                    "runs on this PC"
-                )
-            self.restarts += 1
 
     def _one_worker(self) -> Iterator[Event]:
         """The events of one worker until it ends, is stopped, or is taken for hung."""
         self._under_way.clear()
+        self._silence_s = SILENCE_S
         worker = subprocess.Popen(
             [sys.executable, "-P", "-m", "edge_runtime.line.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._worker = worker
+        with self._sending:
+            self._worker = worker
         try:
             self._send(replace(self._job, crashed=dict(self._crashed)).to_json())
             if self._stop.is_set():
@@ -99,39 +115,52 @@ class Supervisor:
         finally:
             self._worker = None
             worker.kill()  # whatever state it is in: all that counts is committed
-            worker.wait()
+            with suppress(subprocess.TimeoutExpired):  # a process that a dead disk holds can't be waited for
+                worker.wait(LOOK_S)
 
     def _followed(self, events: "queue.Queue[Event | None]") -> Iterator[Event]:
-        ready = False
+        heard = time.monotonic()
         while True:
             try:
-                event = events.get(timeout=self._patience_s(ready))
+                event = events.get(timeout=LOOK_S)
             except queue.Empty:
-                if self._stop.is_set() and time.monotonic() < self._stopped_at + STOP_S:
-                    continue  # it was told to stop while we waited
-                self._blame("hangs")
-                return
+                if self._given_up(heard):
+                    self._blame("hangs")
+                    return
+                continue
+            heard = time.monotonic()
             if event is None:
                 self._blame("died")
                 return
-            if isinstance(event, Began):
-                self._under_way[event.source] = None
-            elif isinstance(event, PutOff):
-                self._under_way.pop(event.source, None)
-            elif isinstance(event, Done):
-                self._under_way.pop(event.row["frame"], None)
-                self._crashed.pop(event.row["frame"], None)
-            ready = ready or isinstance(event, Ready)
+            self._note(event)
             yield event
             if isinstance(event, Failed | Ended):
                 return
+            if self._given_up(heard) and events.empty():
+                self._blame("hangs")
+                return
 
-    def _patience_s(self, ready: bool) -> float:
-        if self._stop.is_set():
-            return max(0.0, self._stopped_at + STOP_S - time.monotonic())
-        if not ready or not (self._under_way or self._job.watching):
-            return START_S
-        return STALL_PROVING_S if self._job.prove else STALL_S
+    def _note(self, event: Event) -> None:
+        now = time.monotonic()
+        if isinstance(event, Ready) and self._job.watching is not None:
+            self._silence_s = SILENCE_WATCHING_S
+        elif isinstance(event, Began):
+            self._under_way[event.source] = now
+        elif isinstance(event, Done | PutOff):
+            source = event.row["frame"] if isinstance(event, Done) else event.source
+            was_first = next(iter(self._under_way), None) == source
+            self._under_way.pop(source, None)
+            self._crashed.pop(source, None)
+            if was_first and self._under_way:  # the next one may have waited for it
+                self._under_way[next(iter(self._under_way))] = now
+
+    def _given_up(self, heard: float) -> bool:
+        """Whether to wait no more. The frame that was begun first is what all others wait for. heard: of the last event."""
+        now = time.monotonic()
+        if self._stop.is_set() and now > self._stopped_at + STOP_S:
+            return True
+        sign = next(iter(self._under_way.values()), now)
+        return now > sign + (STALL_PROVING_S if self._job.prove else STALL_S) or now > heard + self._silence_s
 
     def _blame(self, what: str) -> None:
         """Whatever was in work is to be handled with care by the next worker."""
@@ -142,11 +171,11 @@ class Supervisor:
         self._say(f"warning: the worker {what} with {over} in work; going on with another one")
 
     def _send(self, line: str) -> None:
-        worker = self._worker
-        if worker is not None and worker.stdin is not None:
-            with suppress(OSError):  # it is dead, which its events will tell
-                worker.stdin.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-                worker.stdin.flush()
+        with self._sending:
+            if self._worker is not None and self._worker.stdin is not None:
+                with suppress(OSError):  # it is dead, which its events will tell
+                    self._worker.stdin.write(f"{line}\n".encode("utf-8", "surrogateescape"))
+                    self._worker.stdin.flush()
 
 
 def _events(worker: "subprocess.Popen[bytes]") -> "queue.Queue[Event | None]":

@@ -25,27 +25,36 @@ class Wake(FileSystemEventHandler):
     """Sleeps until something happens in the folders. poll: without events, for network shares."""
 
     def __init__(self, folders: Sequence[Path], poll: bool) -> None:
+        self._folders, self._poll = folders, poll
         self._something = threading.Event()
         self._hints: dict[str, bool] = {}
         self._guard = threading.Lock()
         self._observer: BaseObserver | None = None
-        if not poll:
-            self._observer = Observer()
-            for folder in folders:
-                self._observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
+        self._there: list[int | None] = []
 
     def __enter__(self) -> "Wake":
-        if self._observer is not None:
-            try:
-                self._observer.start()
-            except OSError:  # no more inotify watches to be had: looking must do
-                self._observer = None
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(1)
+            self._observer = None
+
+    def refresh(self) -> None:
+        """Listen to the folders as they are now: one that was removed and made again is another one to the system."""
+        there = [_inode(folder) for folder in self._folders]
+        if self._poll or there == self._there:
+            return
+        self.__exit__()
+        self._there, self._observer = there, Observer()
+        try:
+            for folder, inode in zip(self._folders, there, strict=True):
+                if inode is not None:
+                    self._observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
+            self._observer.start()
+        except OSError:  # no more inotify watches to be had: looking must do
+            self._observer = None
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         moved = isinstance(event, FileMovedEvent)
@@ -64,3 +73,10 @@ class Wake(FileSystemEventHandler):
     def wait(self, seconds: float) -> None:
         self._something.wait(seconds)
         self._something.clear()
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None

@@ -22,7 +22,7 @@ from edge_runtime import frames
 from edge_runtime.benchmark import profile
 from edge_runtime.benchmark.hardware import available_cores
 from edge_runtime.benchmark.profile import Profile
-from edge_runtime.errors import EdgeDetectError, ModelError, UsageError
+from edge_runtime.errors import EdgeDetectError, MixedResultsError, ModelError
 from edge_runtime.frames import FrameFile
 from edge_runtime.golden import replay
 from edge_runtime.inspector import Inspector
@@ -66,8 +66,11 @@ class Channel:
 
 def main() -> None:
     stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal; the supervisor says what follows
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # they reach all of a terminal or a service; the supervisor says what follows
+        signal.signal(number, signal.SIG_IGN)
     channel = Channel()
     control = open(os.dup(0), "rb")  # noqa: SIM115  # its thread reads until the process ends
     job = Job.from_json(control.readline())
@@ -78,7 +81,7 @@ def main() -> None:
         else:
             _inspect(job, channel, stop)
     except EdgeDetectError as err:
-        channel.tell(Failed(str(err), lasting=isinstance(err, ModelError | UsageError)))
+        channel.tell(Failed(str(err), lasting=isinstance(err, ModelError | MixedResultsError)))
     else:
         channel.tell(Ended())
 
@@ -117,7 +120,7 @@ def _until(stop: threading.Event, files: Iterable[FrameFile], crashed: dict[str,
 
 def _watch(job: Job, channel: Channel, stop: threading.Event) -> None:
     assert job.watching is not None
-    folder = Folder(job.inputs, job.watching, job.crashed)
+    folder = Folder(job.inputs, Path(job.out), job.watching, job.crashed)
     setup = _setup(job)
     inspector = _inspector(job, setup)
     with Ledger(Path(job.out), _identity(inspector, folder.base)) as ledger:
@@ -127,7 +130,7 @@ def _watch(job: Job, channel: Channel, stop: threading.Event) -> None:
         pipeline = Pipeline(inspector, ledger, _pictures(job), setup.jobs, channel.began, folder.put_off, previews_s)
         for outcome in pipeline.run(_telling(folder, ledger, channel, stop)):
             folder.over(outcome)
-            channel.over(outcome)
+            channel.over(replace(outcome, row=None) if outcome.still_unreadable else outcome)
         channel.tell(folder.status())
 
 

@@ -1,14 +1,16 @@
 """Faults of the disk and of native code, put into the real command by strace; what it writes, in which order."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.line import Line, audit, until, watching
+from benchmarks.reliability.line import Line, audit, committed, until, watching
 from tests import tiny
 
 WHOLE = {"rows": 6, "frames": 6, "twice": 0, "torn": 0, "missing": 0, "lines": 0}
@@ -101,7 +103,7 @@ def test_a_frame_that_crashes_the_decoder_costs_that_frame(line: Path, tiny_mode
     )
     assert crashing.end() == 2
     assert (
-        "the worker died with" in crashing.said() and "6 frames: 0 good, 5 anomaly, 1 error. Results" in crashing.said()
+        "the worker died with" in crashing.said() and "6 frames: 0 good, 5 anomaly, 1 error" in crashing.said()
     )
     rows = (line / "out" / "results.jsonl").read_text().splitlines()
     assert audit(line / "out") == WHOLE
@@ -131,9 +133,94 @@ def test_a_full_disk_stops_a_watch_until_there_is_room(tiny_model: Path, tmp_pat
         subprocess.run(["umount", "-l", small], check=True)
 
 
-def test_a_worker_that_hangs_is_replaced(tiny_model: Path, tmp_path: Path) -> None:
-    import signal
+HANGS_ONCE = """
+import os, time
+opened = os.open
+def open(path, *rest, **options):
+    if str(path).endswith("0.png") and not os.path.exists(MARK):
+        opened(MARK, os.O_CREAT)
+        time.sleep(1e6)
+    return opened(path, *rest, **options)
+os.open = open
+"""
 
+
+def test_a_frame_that_hangs_is_noticed_though_others_come(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    mark = f"MARK = {str(tmp_path / 'hung')!r}"
+    (tmp_path / "site" / "sitecustomize.py").write_text(f"{mark}\n{HANGS_ONCE}")  # as a dead network share does
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    with watching(tmp_path, tiny_model) as running:
+        tiny.write_frames(tmp_path / "cam", {f"{number}.png": tiny.frame() for number in range(6)})
+        until(lambda: "the worker hangs with 0.png" in running.said())
+        until(lambda: committed(tmp_path / "out") == 6)
+        assert running.stop() == 0
+    assert audit(tmp_path / "out") == WHOLE
+    assert '"verdict": "error"' not in (tmp_path / "out" / "results.jsonl").read_text()
+
+
+@traced
+def test_a_frame_that_could_not_be_read_once_is_read_by_the_next_run(line: Path, tiny_model: Path) -> None:
+    sick = strace("-P", str(line / "frames" / "2.png"), "-e", "inject=read:error=EIO:when=1")
+    assert Line(line, *arguments(line, tiny_model), under=sick).end() == 2
+    assert Line(line, *arguments(line, tiny_model)).end() == 1
+    rows = [json.loads(text) for text in (line / "out" / "results.jsonl").read_text().splitlines()]
+    assert [(row["frame"], row["verdict"]) for row in rows if row["frame"] == "2.png"] == [
+        ("2.png", "error"),
+        ("2.png", "anomaly"),
+    ]
+
+
+def test_a_worker_that_is_told_to_end_goes_on(line: Path, tiny_model: Path) -> None:
+    tiny.write_frames(line / "frames", {f"{number:03}.png": tiny.frame() for number in range(300)})
+    running = Line(line, *arguments(line, tiny_model))
+    next(running.rows())
+    worker = running.worker()
+    assert worker is not None
+    os.kill(worker, signal.SIGTERM)
+    assert running.end() == 1 and audit(line / "out")["rows"] == 306
+
+
+def test_a_reader_who_stands_still_does_not_keep_a_watch_from_ending(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model, "--json", "--save", "none") as running:
+        tiny.write_frames(tmp_path / "cam", {f"{number:03}.png": tiny.frame() for number in range(300)})
+        until(lambda: committed(tmp_path / "out") > 70)  # its pipe is full, and nobody reads it
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(30) == 0
+        running.end()
+
+
+def test_a_camera_that_goes_away_stops_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model, "--rescan", 0.2, cameras=("left", "right")) as running:
+        (tmp_path / "right").rmdir()
+        running.kill_worker()
+        tiny.write_frames(tmp_path / "left", {"a.png": tiny.frame()})
+        until(lambda: committed(tmp_path / "out") == 1)
+        running.kill_worker()
+        tiny.write_frames(tmp_path / "right", {"b.png": tiny.frame()})
+        until(lambda: committed(tmp_path / "out") == 2)
+        assert running.stop() == 0
+
+
+def test_a_frame_whose_name_the_results_can_not_have_keeps_its_pictures(tiny_model: Path, tmp_path: Path) -> None:
+    deep = (
+        tmp_path / "frames" / "/".join(["d" * 200] * 18)
+    )  # readable from inside, but too long with OUT's path before it
+    here = tmp_path
+    for part in deep.relative_to(tmp_path).parts:
+        here = here / part
+        os.makedirs(here) if len(str(here)) < 3800 else None
+    folder = max((path for path in (tmp_path / "frames").rglob("*") if path.is_dir()), key=lambda path: len(str(path)))
+    tiny.write_frames(folder, {"deep.png": tiny.frame()})
+    tiny.write_frames(tmp_path / "frames", {"a.png": tiny.frame()})
+    out = tmp_path / ("o" * 200) / ("o" * 200)
+    assert Line(tmp_path, "frames", "-m", tiny_model, "-o", out).end() == 1
+    assert {**audit(out), "lines": 0} == WHOLE | {"rows": 2, "frames": 2}
+
+
+def test_a_worker_that_hangs_is_replaced(tiny_model: Path, tmp_path: Path) -> None:
     with watching(tmp_path, tiny_model) as running:
         hung = running.worker()
         assert hung is not None
