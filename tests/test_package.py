@@ -31,6 +31,11 @@ def test_the_wheel_holds_the_runtime_with_its_demo_and_nothing_else(wheel: Path)
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"edge_runtime"}
     assert "edge_runtime/demo/model.onnx" in names and "edge_runtime/py.typed" in names
+    assert {
+        "edge_runtime/serve/static/index.html",
+        "edge_runtime/views/report.html.j2",
+        "edge_runtime/views/report.css",
+    } <= {*names}
     assert sum(name.startswith("edge_runtime/demo/frames/") for name in names) >= 6
     assert wheel.stat().st_size < 5_000_000
 

@@ -21,6 +21,10 @@ from edge_runtime.views.ink import draw_boxes, with_banner
 from edge_runtime.views.panel import STEPS, figure, tile_wh
 
 
+SMALL = 640
+"""Pixels of the longest side below which a preview is enlarged."""
+
+
 class Painter:
     """Draws any of PICTURES for one model. Colours mean the same in every frame: the heat scale is absolute."""
 
@@ -52,8 +56,10 @@ class Painter:
         raise ValueError(f"no picture is called {kind!r}; there are {', '.join(PICTURES)}")
 
     def preview(self, image: Image, inspection: Inspection, maps: Maps, max_side: int = 960) -> Image:
-        """Heat and boxes without the banner, no side longer than max_side pixels: for a screen that has its own words."""
-        scale = min(1.0, max_side / max(image.shape[:2]))
+        """Heat and boxes without the banner, no side longer than max_side pixels: for a screen that has its own words. A small
+        frame is enlarged first, so that boxes and labels are sharp."""
+        longest = max(image.shape[:2])
+        scale = min(max(1.0, SMALL / longest), max_side / longest)
         small = _resized(image, (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))))
         return self._marked(small, inspection, maps if inspection.defects else replace(maps, fine=None))
 
