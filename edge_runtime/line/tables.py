@@ -23,6 +23,7 @@ CREATE INDEX IF NOT EXISTS by_inspection ON marks (inspection);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _PICTURES = """
+DROP TABLE IF EXISTS pictures;
 CREATE TABLE pictures (inspection INTEGER PRIMARY KEY);
 INSERT INTO pictures SELECT id FROM inspections WHERE json_extract(row, '$.pictures') <> '{}'
 """
