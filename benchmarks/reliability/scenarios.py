@@ -24,11 +24,11 @@ def kills(folder: Path, model: Path, frames: Frames, count: int, times: int, see
     killed = 0
     while killed < times:
         line = Line(folder, *arguments)
-        wanted = chance.randint(0, count // times // 2)
+        wanted = chance.randint(0, count // times // 3)
         for row, _ in enumerate(line.rows(), 1):
             if row >= wanted:
                 break
-        time.sleep(chance.uniform(0, 0.03))
+        time.sleep(chance.uniform(0, 0.01))
         if line.process.poll() is not None:
             line.end()
             break

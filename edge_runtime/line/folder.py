@@ -141,9 +141,10 @@ class Folder:
         self._next_look = max(self._next_look, ended + (self._looked_s + ended - started) / LOOKING_SHARE)
 
     def _all_files(self) -> Iterator[tuple[Path, str | None]]:
+        roots = [root for root, _ in self._roots]
         for root, camera in self._roots:
             if root.is_dir():  # one that is gone may come back
-                for path in frames.walk(root, lambda _: None):
+                for path in frames.walk(root, lambda _: None, roots):
                     yield path, camera
 
     def _look_at_one(self, path: Path, closed: bool, ledger: Ledger) -> None:

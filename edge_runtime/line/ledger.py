@@ -14,7 +14,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_runtime.errors import OutputError, first_line
+from edge_runtime.errors import MixedResultsError, OutputError, first_line
 from edge_runtime.line.durable import LOCK, hold, make_folder
 from edge_runtime.line.lines import Lines
 from edge_runtime.line.record import LEDGER, SCHEMA_VERSION, Row
@@ -77,7 +77,7 @@ class Ledger:
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
         (found,) = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         if found != value:
-            raise OutputError(
+            raise MixedResultsError(
                 f"{self.out}: holds results made with another {key} ({found}; now {value}); choose another --out"
             )
 

@@ -20,7 +20,6 @@ from edge_runtime.views.heat import glaze, layer, tint
 from edge_runtime.views.ink import draw_boxes, with_banner
 from edge_runtime.views.panel import STEPS, figure, tile_wh
 
-
 SMALL = 640
 """Pixels of the longest side below which a preview is enlarged."""
 

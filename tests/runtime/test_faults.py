@@ -102,9 +102,7 @@ def test_a_frame_that_crashes_the_decoder_costs_that_frame(line: Path, tiny_mode
         under=strace("-P", str(line / "frames" / "2.png"), "-e", "inject=openat:signal=SEGV:when=1+"),
     )
     assert crashing.end() == 2
-    assert (
-        "the worker died with" in crashing.said() and "6 frames: 0 good, 5 anomaly, 1 error" in crashing.said()
-    )
+    assert "the worker died with" in crashing.said() and "6 frames: 0 good, 5 anomaly, 1 error" in crashing.said()
     rows = (line / "out" / "results.jsonl").read_text().splitlines()
     assert audit(line / "out") == WHOLE
     assert [row.count('"verdict": "error"') for row in rows] == [row.count('"frame": "2.png"') for row in rows]
