@@ -40,7 +40,7 @@ def require(*modules: str, extra: str = "export") -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"{', '.join(missing)} not installed; this needs the extra [{extra}], from a checkout: pip install -c constraints.txt -e '.[{extra}]'"
+            f"{', '.join(missing)} not installed; this needs the extra [{extra}], from a checkout: {sys.executable} -m pip install -c constraints.txt -e '.[{extra}]'"
         )
 
 

@@ -125,23 +125,26 @@ def watch(
             max_gb=max_gb,
         ),
     )
-    watched = Watched(out, _board(serve, serve_token, out, model.stem))
+    watched = Watched(f"{', '.join(folders)} with {model} into {out}", out, _board(serve, serve_token, out, model.stem))
     form = "json" if as_json else "none" if quiet else "lines"
     counts = running.follow(job, form, watched.told, watched.heartbeat.stopping)
     judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error", "skipped"))
-    console.say(f"stopped: {judged}. Results are in {out}; the same command goes on")
+    console.say(f"stopped: {judged} since the start. Results are in {out}; the same command goes on")
 
 
 class Watched:
     """Passes on what the workers tell: to the heartbeat, and to the operator screen."""
 
-    def __init__(self, out: Path, board: "Board | None") -> None:
-        self.heartbeat, self._board = Heartbeat(out), board
+    def __init__(self, what: str, out: Path, board: "Board | None") -> None:
+        """what: is watched, in words."""
+        self.heartbeat, self._what, self._board = Heartbeat(out), what, board
         self._counts: Counter[str] = Counter()
         self._before = 0
 
     def told(self, event: Event, supervisor: Supervisor) -> None:
         if isinstance(event, Ready):
+            if not self._before and not self._counts:
+                console.say(f"watching {self._what}")
             self._before = self._counts.total()
             self.heartbeat.ready()
             self.health("running")

@@ -102,9 +102,12 @@ class Supervisor:
         """The events of one worker until it ends, is stopped, or is taken for hung."""
         self._under_way.clear()
         self._silence_s = SILENCE_S
-        worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "edge_runtime.line.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        try:
+            worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", "edge_runtime.line.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        except OSError as err:
+            raise EdgeDetectError(f"{sys.executable}: the worker can't be started: {err.strerror}") from None
         with self._sending:
             self._worker = worker
         try:

@@ -70,7 +70,8 @@ def start(board: Board, host: str, port: int, token: str | None = None) -> Serve
     if not is_loopback(listener.getsockname()[0]) and not token:
         listener.close()
         raise UsageError(
-            f"--serve {host}:{port}: other computers could open this and mark results; give it a token, or use 127.0.0.1"
+            f"--serve {host}:{port}: other computers could open this and mark results; "
+            "give it a token (--serve-token, or EDGE_DETECT_TOKEN in the environment), or use 127.0.0.1"
         )
     listener.listen(128)
     return Server(board, listener, host, token or None)
