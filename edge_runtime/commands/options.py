@@ -18,11 +18,13 @@ class Exit(IntEnum):
 
 class Explain(StrEnum):
     ANOMALY = "anomaly"
+    ERROR = "error"
     ALL = "all"
 
 
 class SaveFor(StrEnum):
     ANOMALY = "anomaly"
+    ERROR = "error"
     ALL = "all"
 
 

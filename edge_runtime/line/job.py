@@ -26,8 +26,8 @@ class Watching:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """inputs: folders, files, globs or lists; listed: what came on stdin, for `-`. kinds: pictures; save_for: `anomaly` or
-    `all`. jobs, threads: 0 chooses. previews: small pictures of the newest frames in the events. crashed: frame -> how
+    """inputs: folders, files, globs or lists; listed: what came on stdin, for `-`. kinds: pictures; save_for: `anomaly`,
+    `error` (the files of frames that could not be judged, too) or `all`. jobs, threads: 0 chooses. previews: small pictures of the newest frames in the events. crashed: frame -> how
     many workers died over it."""
 
     inputs: tuple[str, ...]

@@ -116,7 +116,7 @@ class Ledger:
         """The committed row of this frame with this content, if there is one; its file then counts as unchanged from now on.
 
         A frame that can't be read has no content to be known by: the last row of its name counts, if that says so, too.
-        Rows of frames that were skipped say nothing about them.
+        Rows of frames that were skipped unread say nothing about them.
         """
         with self._asked() as db:
             found = _by_content(db, source, sha256) if sha256 else _unreadable(db, source)

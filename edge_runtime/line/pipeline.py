@@ -16,7 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,7 +25,7 @@ from edge_runtime.errors import FrameError, OutputError
 from edge_runtime.frames import FrameFile
 from edge_runtime.inspector import Inspector
 from edge_runtime.line.durable import write_bytes
-from edge_runtime.line.ledger import Ledger, file_state, state_of
+from edge_runtime.line.ledger import Ledger, file_state
 from edge_runtime.line.record import Row
 from edge_runtime.results import Frame, Image, Inspection, Verdict
 from edge_runtime.views import overlay
@@ -60,10 +59,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Which pictures to write (names from overlay.PICTURES), and whether for good frames too."""
+    """Which pictures to write (names from overlay.PICTURES), and whether for good frames too. failed: keep the file of a frame
+    that could not be judged, as it was read."""
 
     kinds: tuple[str, ...] = ("overlay",)
     for_all: bool = False
+    failed: bool = False
 
     def wanted(self, verdict: Verdict) -> bool:
         return bool(self.kinds) and (self.for_all or verdict is Verdict.ANOMALY)
@@ -154,9 +155,7 @@ class Pipeline:
         """A row that is already there, a judgement to commit, or None for a frame that was put off."""
         file, sha256, state = work.file, None, None
         elapsed: dict[str, float] = {}
-        if work.skip:
-            skipped = Inspection(file.source, None, None, Verdict.SKIPPED, error=work.skip)
-            return _Judged(skipped, {}, state_of(file.path) or None)
+        data = b""
         pulse = _Pulse(lambda: self.began(file))
         try:
             with _timed(elapsed, "read"):
@@ -170,6 +169,9 @@ class Pipeline:
             committed = self.ledger.find(file.source, sha256, state)
             if committed is not None:
                 return committed
+            if work.skip:
+                skipped = Inspection(file.source, sha256, None, Verdict.SKIPPED, elapsed_ms=elapsed, error=work.skip)
+                return _Judged(skipped, {}, state)
             with _timed(elapsed, "decode"):
                 if work.caution >= Caution.DONT_DECODE:
                     raise FrameError("made the worker crash or hang twice; it is not decoded again")
@@ -179,35 +181,53 @@ class Pipeline:
             if work.caution < Caution.DONT_DECODE and self.put_off(file, err):
                 return None
             committed = self.ledger.find(file.source, sha256, state)
-            return committed or _Judged(_failed(file, sha256, err, elapsed), {}, state)
+            return committed or self._failed(file, data, sha256, err, elapsed, state)
         pulse.beat()
         try:
             inspection, judgement = self.inspector.inspect(frame)
         except FrameError as err:
-            return _Judged(_failed(file, sha256, err, elapsed), {}, state)
+            return self._failed(file, data, sha256, err, elapsed, state)
         pictures: dict[str, str] = {}
         with _timed(elapsed, "write"):
             if self.pictures.wanted(inspection.verdict):
                 for kind in self.pictures.kinds:
                     pulse.beat()
                     drawn = painter(kind, frame.image, inspection, judgement.maps)
-                    pictures[kind] = self._keep(kind, frame, encode(drawn))
+                    suffix = ".png" if kind == "heat" else ".jpg"
+                    pictures[kind] = self._keep(kind, frame.source, frame.sha256, suffix, encode(drawn))
             preview = None
             if self._preview_is_due(file.camera, inspection.verdict):
                 preview = b64encode(encode(painter.preview(frame.image, inspection, judgement.maps))).decode()
         return _Judged(replace(inspection, elapsed_ms=elapsed | inspection.elapsed_ms), pictures, state, preview)
 
-    def _keep(self, kind: str, frame: Frame, picture: bytes) -> str:
+    def _failed(
+        self,
+        file: FrameFile,
+        data: bytes,
+        sha256: str | None,
+        err: FrameError,
+        elapsed: dict[str, float],
+        state: str | None,
+    ) -> _Judged:
+        """data: what was read of the file; sha256: of it, None where nothing could be."""
+        kept = {}
+        if self.pictures.failed and sha256 is not None:
+            suffix = os.path.splitext(file.source)[1]
+            kept["error"] = self._keep("error", file.source, sha256, suffix, data)
+        failed = Inspection(file.source, sha256, None, Verdict.ERROR, elapsed_ms=elapsed, error=f"{file.source} {err}")
+        return _Judged(failed, kept, state)
+
+    def _keep(self, kind: str, source: str, sha256: str, suffix: str, content: bytes) -> str:
         """Write a picture and return its path relative to OUT: named after the frame, or by its hash where the disk of OUT can't
         have such a name."""
-        name = f"{kind}/{picture_name(frame, kind)}"
+        name = f"{kind}/{picture_name(source, sha256, suffix)}"
         try:
-            write_bytes(self.ledger.out / name, picture)
+            write_bytes(self.ledger.out / name, content)
         except OutputError as err:
             if getattr(err.__context__, "errno", None) not in NAME_TROUBLE:
                 raise
-            name = f"{kind}/{frame.sha256}{Path(name).suffix}"
-            write_bytes(self.ledger.out / name, picture)
+            name = f"{kind}/{sha256}{suffix}"
+            write_bytes(self.ledger.out / name, content)
         return name
 
     def _preview_is_due(self, camera: str | None, verdict: Verdict) -> bool:
@@ -219,10 +239,6 @@ class Pipeline:
         return due or verdict is Verdict.ANOMALY
 
 
-def _failed(file: FrameFile, sha256: str | None, err: FrameError, elapsed: dict[str, float]) -> Inspection:
-    return Inspection(file.source, sha256, None, Verdict.ERROR, elapsed_ms=elapsed, error=f"{file.source} {err}")
-
-
 def _wait_a_tick(file: FrameFile) -> None:
     """Read within a tick of its last change, a file could change again without looking changed (git's index has the same
     problem). Only frames that were written this very moment wait."""
@@ -231,14 +247,13 @@ def _wait_a_tick(file: FrameFile) -> None:
         time.sleep(TICK_S - age if 0 <= age < TICK_S else 0)
 
 
-def picture_name(frame: Frame, kind: str) -> str:
-    """`<folder>/<name>.<hash>.jpg`: a frame's pictures stand under its own name, and its content's hash keeps those of a
+def picture_name(source: str, sha256: str, suffix: str) -> str:
+    """`<folder>/<name>.<hash><suffix>`: a frame's pictures stand under its own name, and its content's hash keeps those of a
     frame that is written again apart."""
-    folder, _, name = frame.source.rpartition("/")
+    folder, _, name = source.rpartition("/")
     stem = name.rpartition(".")[0] or name
     short = stem.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
-    suffix = "png" if kind == "heat" else "jpg"
-    return f"{folder}/{short}.{frame.sha256[:8]}.{suffix}".lstrip("/")
+    return f"{folder}/{short}.{sha256[:8]}{suffix}".lstrip("/")
 
 
 def encode(image: Image) -> bytes:

@@ -17,8 +17,8 @@ from edge_runtime.errors import EdgeDetectError
 from edge_runtime.line.events import Began, Done, Ended, Event, Failed, PutOff, Ready, decode
 from edge_runtime.line.job import Job
 
-STALL_S = 10.0
-"""A frame that shows no sign of life for so long hangs. Proofs may take longer."""
+STALL_S = 8.0
+"""A frame that shows no sign of life for so long hangs; another worker is at work before 10 s are over. Proofs may take longer."""
 STALL_PROVING_S = 60.0
 SILENCE_S = 120.0
 SILENCE_WATCHING_S = 20.0

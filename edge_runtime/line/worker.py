@@ -165,7 +165,7 @@ def _inspector(job: Job, setup: Profile) -> Inspector:
 
 
 def _pictures(job: Job) -> Pictures:
-    return Pictures(job.kinds, for_all=job.save_for == "all")
+    return Pictures(job.kinds, for_all=job.save_for == "all", failed=job.save_for != "anomaly")
 
 
 def _identity(inspector: Inspector, base: Path) -> dict[str, str]:

@@ -95,6 +95,33 @@ def test_a_name_with_new_content_is_a_new_frame(tiny_model: Path, tmp_path: Path
     assert verdicts(tmp_path) == [("latest.jpg", "anomaly"), ("latest.jpg", "good"), ("other.jpg", "good")]
 
 
+def test_a_frame_that_was_skipped_gets_no_second_row_when_it_is_touched(tiny_model: Path, tmp_path: Path) -> None:
+    for name in "abc":
+        put(tmp_path / "cam", f"{name}.jpg", BRIGHT)
+    with watching(tmp_path, tiny_model, "--newest-first", "--skip-after", 0) as line:
+        arrived(tmp_path, 3)
+        (skipped, *_) = [name for name, verdict in verdicts(tmp_path) if verdict == "skipped"]
+        os.utime(tmp_path / "cam" / skipped)
+        until(lambda: heartbeat(tmp_path / "out")["seen"] == 4)
+        pending(tmp_path, 0)
+        assert line.stop() == 0
+    assert len(rows(tmp_path)) == 3
+
+
+def test_the_file_of_a_frame_that_could_not_be_judged_is_kept_where_asked_for(tiny_model: Path, tmp_path: Path) -> None:
+    torn = WHOLE[: len(WHOLE) // 2]
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "cam" / "torn.jpg").write_bytes(torn)
+    with watching(tmp_path, tiny_model, "--incomplete-after", 0.2, "--save-for", "error") as line:
+        arrived(tmp_path, 1)
+        put(tmp_path / "cam", "torn.jpg", BRIGHT)
+        arrived(tmp_path, 2)
+        assert line.stop() == 0
+    failed, judged = rows(tmp_path)
+    assert (tmp_path / "out" / failed["pictures"]["error"]).read_bytes() == torn
+    assert failed["pictures"]["error"].endswith(".jpg") and judged["verdict"] == "anomaly"
+
+
 def test_several_cameras_share_one_run_and_may_use_the_same_names(tiny_model: Path, tmp_path: Path) -> None:
     with watching(tmp_path, tiny_model, cameras=("left", "right")) as line:
         put(tmp_path / "left", "1.jpg", BRIGHT)
