@@ -7,32 +7,27 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import onnx
 import typer
 
-from edge_runtime.errors import EdgeDetectError, FrameError, OutputError, UsageError, require, run_command
+from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 
-from edge_runtime import frames
 from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
-from edge_runtime.preprocess import prepare
-from edge_runtime.results import Image
-from export.marked import marked, readable
+from export import intake
+from export.marked import marked
 from export.options import FineLayer, Precision, share
 from train import report
 from train import run as runs
 from train.calibrate import Terms
-from train.data import LabelledFrame, Samples, Split
+from train.data import Samples
 
 POOR_AUROC = 0.9
-CALIBRATION = 128
-"""Frames, at most, that INT8 ranges are measured on."""
 
 
 def main(
@@ -104,10 +99,10 @@ def main(
         raise UsageError(f"{out}: expected a file name that ends in .onnx")
     model = model / runs.MODEL if model.is_dir() else model
     run, split, history = runs.read(model.parent)
-    settings = run.settings
-    images = load_frames(split, data, settings.input_hw)
+    settings, root = run.settings, data or Path(split.root)
+    images = intake.load(split.validation, root, settings.input_hw)
     labels = [frame.label for frame in split.validation]
-    known = {} if truth is None else marked(split.validation, data or Path(split.root), truth, settings.input_hw)
+    known = {} if truth is None else marked(split.validation, root, truth, settings.input_hw)
 
     from export import convert, gate, golden, page, parity  # TensorFlow takes seconds to import
     from export.candidate import BATCHES, Questions, ask
@@ -127,13 +122,14 @@ def main(
     float_graph.CopyFrom(forward)
     plain = ask(complete(float_graph), draft, asked)
     trained = parity.ask_keras(trained_model, images, max(BATCHES))
+    parity.check_frames(trained, labels, history["val_loss"][run.best_epoch - 1])
     versions = {
         name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
     }
     agreed = parity.compare(trained, plain, settings.input_hw, versions)
     choice = Choice(plain, draft, ())
     if precision is not Precision.FP32:
-        ranges = calibration_frames(split, data, calibration_dir, settings.input_hw)
+        ranges = intake.calibration_frames(split, root, calibration_dir, settings.input_hw)
         choice = choose(plain, draft, forward, complete, ranges, asked, limits, reduce_range)
     if precision is Precision.INT8 and choice.described.precision != "int8":
         raise EdgeDetectError(
@@ -152,6 +148,7 @@ def main(
     )
     data_out = convert.with_manifest(chosen.graph, manifest)
     written = Model.from_bytes(data_out)
+    parity.check_line(written, intake.files(split.validation, root), chosen.answers)
     write_bytes(out, data_out)
     promises = doubts(run, calibration, terms)
     for doubt in promises:
@@ -202,46 +199,6 @@ def doubts(run: runs.Run, calibration: Calibration, terms: Terms) -> list[str]:
         )
     )
     return found
-
-
-def calibration_frames(split: Split, moved_to: Path | None, folder: Path | None, input_hw: tuple[int, int]) -> Image:
-    """(n, h, w, 3) uint8 BGR: a folder's, or training frames, evenly picked. Raises UsageError where the folder holds
-    validation frames: the gate judges on these."""
-    if folder is None:
-        picked = [
-            split.train[int(at)] for at in np.linspace(0, len(split.train) - 1, min(CALIBRATION, len(split.train)))
-        ]
-        return np.stack([_load(moved_to or Path(split.root), frame, input_hw) for frame in picked])
-    held_out = {frame.sha256: frame.path for frame in split.validation}
-    files = frames.find([str(folder)]).files
-    chosen = [files[int(at)] for at in np.linspace(0, len(files) - 1, min(CALIBRATION, len(files)))]
-    read = [readable(file, input_hw) for file in chosen]
-    for frame in read:
-        if frame.sha256 in held_out:
-            raise UsageError(
-                f"--calibration {folder}: {frame.source} is the validation frame {held_out[frame.sha256]}; "
-                "the gate must judge on frames that the quantiser has not seen"
-            )
-    return np.stack([prepare(frame.image, input_hw) for frame in read])
-
-
-def load_frames(split: Split, moved_to: Path | None, input_hw: tuple[int, int]) -> Image:
-    """The validation frames, prepared: (n, h, w, 3) uint8 BGR. Raises UsageError where they are not what was trained with."""
-    root = moved_to or Path(split.root)
-    return np.stack([_load(root, frame, input_hw) for frame in split.validation])
-
-
-def _load(root: Path, labelled: LabelledFrame, input_hw: tuple[int, int]) -> Image:
-    path = root / labelled.path
-    try:
-        frame = frames.read(frames.FrameFile(path, labelled.path), input_hw)
-    except FrameError as err:
-        raise UsageError(
-            f"{path} {err}; the training frames are needed to calibrate: say where they are with --data"
-        ) from None
-    if frame.sha256 != labelled.sha256:
-        raise UsageError(f"{path} has changed since the training; train again, or restore it")
-    return prepare(frame.image, input_hw)
 
 
 def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:

@@ -1,15 +1,23 @@
-"""Does the file say what the trained model said? On real frames, before anything is written."""
+"""Does the file say what the trained model said? On real frames, before anything is written.
+
+In three steps, so that nothing between a frame's bytes and its boxes goes uncompared: the trained model on the frames as they
+reach it here against what the training noted (`check_frames`), the graph against the trained model (`compare`), and the file
+on the bytes of the frames, as the line reads them, against the graph (`check_line`).
+"""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from edge_runtime import boxes, cam
+from edge_runtime import boxes, cam, frames
 from edge_runtime.cam import Head
-from edge_runtime.errors import EdgeDetectError
+from edge_runtime.errors import EdgeDetectError, FrameError
+from edge_runtime.frames import FrameFile
+from edge_runtime.inspector import Inspector
 from edge_runtime.manifest import Calibration, Parity
 from edge_runtime.model import Model
 from edge_runtime.results import Array, Box, Image, Maps, Prediction, agreement, probability
@@ -19,7 +27,7 @@ from train import vgg
 if TYPE_CHECKING:
     from export.candidate import Candidate
 
-LOGITS_TOLERANCE = CAM_TOLERANCE = 1e-3
+LOGITS_TOLERANCE = CAM_TOLERANCE = LOSS_TOLERANCE = 1e-3
 BOX_IOU = 0.99
 
 
@@ -73,6 +81,45 @@ def _answers(predictions: list[Prediction], head: Head) -> Answers:
         np.stack([one.logits for one in predictions]),
         np.stack([cam.class_activation_map(one.activations, head) for one in predictions]),
     )
+
+
+def check_frames(trained: Answers, labels: Sequence[int], noted: float) -> None:
+    """Do frames reach the trained model here as they did in its training? noted: its validation loss there. Raises
+    ParityError."""
+    found = _loss(trained.margins, np.array(labels))
+    if not abs(found - noted) <= LOSS_TOLERANCE:
+        raise ParityError(
+            f"the trained model has a validation loss of {found:.4f} here and had {noted:.4f} in its training (they may differ by "
+            f"{LOSS_TOLERANCE:g}): its frames are decoded or resized in another way here. Train and export with the same OpenCV. "
+            "Nothing was written"
+        )
+
+
+def _loss(margins: Array, labels: "np.typing.NDArray[np.int64]") -> float:
+    """Cross-entropy in nats, both classes weighing the same."""
+    each = np.logaddexp(0, np.where(labels == 1, -margins, margins).astype(np.float64))
+    return float(np.mean([each[labels == label].mean() for label in (0, 1)]))
+
+
+def check_line(model: Model, files: Sequence[FrameFile], expected: Answers) -> None:
+    """Does the file, as the line runs it from the bytes of each frame, give the answers that were compared? Raises
+    ParityError."""
+    inspector = Inspector(model)
+    margins, cams = [], []
+    for file in files:
+        try:
+            _, judged = inspector.inspect(frames.read(file, model.manifest.needed_hw))
+        except FrameError as err:
+            raise ParityError(f"the exported file fails on the line: {file.path} {err}. Nothing was written") from None
+        margins.append(judged.margin)
+        cams.append(judged.maps.coarse)
+    logits, map_ = _distance(np.array(margins), expected.margins), _distance(np.stack(cams), expected.cams)
+    if not (logits <= LOGITS_TOLERANCE and map_ <= CAM_TOLERANCE):
+        raise ParityError(
+            f"the exported file disagrees with itself on {len(files)} frames as the line reads them: margins differ by {logits:.2g}, "
+            f"the CAM by {map_:.2g} logits (at most {LOGITS_TOLERANCE:g}); frames are decoded or resized in another way there. "
+            "Nothing was written"
+        )
 
 
 def compare(trained: Answers, exported: "Candidate", input_hw: tuple[int, int], versions: dict[str, str]) -> Parity:

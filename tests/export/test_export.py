@@ -4,14 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import onnx
 import pytest
 
+from edge_runtime import inspector
 from edge_runtime.errors import UsageError
 from edge_runtime.model import Model
-from export import convert
+from edge_runtime.preprocess import prepare
+from edge_runtime.results import Image
+from export import __main__ as command
+from export import convert, intake
 from export.__main__ import main as export
 from export.parity import ParityError
 from tests.conftest import Run
@@ -192,22 +197,23 @@ def _constant(proto: onnx.ModelProto, name: str) -> onnx.TensorProto:
     return tensor
 
 
-def _unfolded(plain: keras.Model) -> None:
-    kernel, bias = plain.get_layer("block3_conv1").get_weights()
-    plain.get_layer("block3_conv1").set_weights([kernel * 1.2, bias])
+def _unfolded(plain: keras.Model, trained: keras.Model) -> None:
+    """One BatchNorm forgotten: its convolution as it was trained, without the scale and the shift that follow it."""
+    (kernel,) = trained.get_layer("block3_conv1").get_weights()
+    plain.get_layer("block3_conv1").set_weights([kernel, np.zeros(kernel.shape[-1])])
 
 
-def _swapped(plain: keras.Model) -> None:
-    kernel, bias = plain.get_layer("logits").get_weights()
+def _swapped(plain: keras.Model, trained: keras.Model) -> None:
+    kernel, bias = trained.get_layer("logits").get_weights()
     plain.get_layer("logits").set_weights([kernel[:, ::-1], bias[::-1]])
 
 
-def _flipped(plain: keras.Model) -> None:
-    kernel, bias = plain.get_layer("dense").get_weights()
+def _flipped(plain: keras.Model, trained: keras.Model) -> None:
+    kernel, bias = trained.get_layer("dense").get_weights()
     plain.get_layer("dense").set_weights([-kernel, bias])
 
 
-def _colours(plain: keras.Model) -> None:
+def _colours(plain: keras.Model, trained: keras.Model) -> None:
     kernel, bias = plain.get_layer("block1_conv1").get_weights()
     plain.get_layer("block1_conv1").set_weights([kernel[:, :, ::-1], bias])
 
@@ -219,13 +225,59 @@ def test_a_graph_that_disagrees_is_refused_and_nothing_is_written(
 ) -> None:
     run, fold = trained("slim", bangles, runs, module), convert.fold
 
-    def wrongly(*arguments: Any) -> keras.Model:
-        plain = fold(*arguments)
-        wrong(plain)
+    def wrongly(model: keras.Model, settings: Any) -> keras.Model:
+        plain = fold(model, settings)
+        wrong(plain, model)
         return plain
 
     monkeypatch.setattr(convert, "fold", wrongly)
     with pytest.raises(ParityError, match=r"disagrees with the trained model on .* Nothing was written"):
+        export(run / "model.keras", tmp_path / "part.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _between_samples(image: Image, input_hw: tuple[int, int]) -> Image:
+    """What most programs do instead of averaging areas."""
+    return np.asarray(cv2.resize(image, input_hw[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _red_first(image: Image, input_hw: tuple[int, int]) -> Image:
+    return np.ascontiguousarray(prepare(image, input_hw)[..., ::-1])
+
+
+@pytest.mark.xdist_group("export")
+@pytest.mark.parametrize("wrongly", [_between_samples, _red_first])
+@pytest.mark.parametrize(
+    ("side", "says"),
+    [(intake, "had .* in its training"), (inspector, "disagrees with itself on .* frames as the line reads them")],
+    ids=["where it is exported", "on the line"],
+)
+def test_frames_that_arrive_otherwise_than_in_training_are_noticed(
+    wrongly: Any,
+    side: Any,
+    says: str,
+    bangles: Path,
+    runs: Path,
+    module: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = trained("slim", bangles, runs, module)
+    monkeypatch.setattr(side, "prepare", wrongly)
+    with pytest.raises(ParityError, match=f"{says}.* Nothing was written"):
+        export(run / "model.keras", tmp_path / "part.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.xdist_group("export")
+def test_a_file_with_another_rule_for_decoding_than_the_training_had_is_refused(
+    bangles: Path, runs: Path, module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, draft = trained("slim", bangles, runs, module), command.draft_manifest
+    monkeypatch.setattr(
+        command, "draft_manifest", lambda *given: draft(*given).model_copy(update={"resize": "stretch-area"})
+    )
+    with pytest.raises(ParityError, match="decoded or resized in another way there"):
         export(run / "model.keras", tmp_path / "part.onnx")
     assert list(tmp_path.iterdir()) == []
 
