@@ -15,19 +15,17 @@ from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, requir
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 
-from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
 from export import intake
+from export.doubts import doubts
 from export.marked import marked
 from export.options import FineLayer, Precision, share
 from train import report
 from train import run as runs
 from train.calibrate import Terms
 from train.data import Samples
-
-POOR_AUROC = 0.9
 
 
 def main(
@@ -175,30 +173,6 @@ def main(
             }
         )
     )
-
-
-def doubts(run: runs.Run, calibration: Calibration, terms: Terms) -> list[str]:
-    """What the file can't promise, in plain words."""
-    found = list(run.audit.doubts)
-    if run.validation_auroc < POOR_AUROC:
-        found.append(
-            f"validation AUROC {run.validation_auroc:.2f}: this model will miss many defects; train longer or on more frames"
-        )
-    if terms.false_boxes and calibration.good < 1 / terms.false_boxes:
-        found.append(
-            f"calibrated on {calibration.good} good frames; --false-boxes {terms.false_boxes:g} needs {1 / terms.false_boxes:.0f} to mean anything"
-        )
-    if terms.max_false_rejects and calibration.good < 1 / terms.max_false_rejects:
-        found.append(
-            f"calibrated on {calibration.good} good frames; at most {percent(terms.max_false_rejects)} false rejects needs {1 / terms.max_false_rejects:.0f} to mean anything"
-        )
-    found.extend(
-        promise(
-            Rate(calibration.escapes, calibration.anomaly),
-            Rate(calibration.false_rejects, calibration.good),
-        )
-    )
-    return found
 
 
 def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
