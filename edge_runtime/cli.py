@@ -18,29 +18,37 @@ class InspectByDefault(TyperGroup):
     """`edge-detect FRAMES ...` means `edge-detect inspect FRAMES ...`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own = {"--help", "--version", "--install-completion", "--show-completion"}
-        if args[:1] == ["help"]:
-            args = ["--help"]
-        if args and args[0] not in own and args[0] not in self.commands:
-            self._refuse_typo(args[0])
+        own = ["--help", "-h", "--version", "--install-completion", "--show-completion"]
+        if not args or args[0] == "help":
+            args = [*args[1:2], "--help"]
+        if args[0] not in own and args[0] not in self.commands:
+            if not ctx.resilient_parsing:
+                self._refuse_typo(args[0], own)
             args = ["inspect", *args]
         return list(super().parse_args(ctx, args))
 
-    def _refuse_typo(self, word: str) -> None:
+    def _refuse_typo(self, word: str, options: list[str]) -> None:
+        """What can be neither frames nor a command gets no complaint about what inspect lacks."""
         from difflib import get_close_matches
 
-        near = get_close_matches(word, list(self.commands), n=1)
-        if near and not os.path.lexists(word):
-            raise UsageError(f"{word}: no such file or folder; did you mean the command `{near[0]}`?")
+        near = get_close_matches(word, options if word.startswith("-") else list(self.commands), n=1, cutoff=0.65)
+        if word.startswith("-"):
+            if near and word.startswith("--"):
+                raise UsageError(f"{word}: no such option; did you mean {near[0]}?")
+        elif not os.path.lexists(word) and not set(word) & set("*?[/\\."):
+            mend = f"did you mean the command `{near[0]}`?" if near else "edge-detect --help lists the commands"
+            raise UsageError(f"{word}: no such command, file or folder; {mend}")
 
 
 app = typer.Typer(
     cls=InspectByDefault,
-    no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Inspect camera frames with a model file: good or anomaly, where, and why.",
-    epilog="edge-detect FRAMES -m part.onnx -o OUT is short for edge-detect inspect. "
-    "Exit codes: 0 no anomaly, 1 anomalies found, 2 something could not be done, 130 stopped with Ctrl-C.",
+    epilog="`edge-detect FRAMES -m part.onnx -o OUT` is short for `edge-detect inspect FRAMES ...`. `edge-detect COMMAND "
+    "--help` has the options of each. Exit codes: 0 no anomaly, 1 anomalies found, 2 something could not be done, 130 "
+    "stopped with Ctrl-C.",
 )
 
 
@@ -73,6 +81,20 @@ for command in (
     app.command()(command)
 
 
+def _run() -> None:
+    """What typer has to say of a command line is said in one line, as everything else is."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as err:
+        context = getattr(err, "ctx", None)
+        words = err.format_message().replace("Value error, ", "").rstrip(".")
+        where = context.command_path if context else "edge-detect"
+        raise UsageError(f"{words[:1].lower()}{words[1:]}; see {where} --help") from None
+    except console.ReaderGone:
+        code = Exit.READER_GONE
+    raise SystemExit(code)
+
+
 def main() -> None:
     """Entry point. Whatever a person can mend ends as one line; a defect of ours as a traceback, and never with the
     exit code that means "anomalies found"."""
@@ -81,7 +103,7 @@ def main() -> None:
     sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names in old code pages
     try:
-        run_command(app)
+        run_command(_run)
     except Exception:
         import traceback
 

@@ -35,15 +35,16 @@ def benchmark(
     model: ModelArgument,
     frames: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[FRAMES...]", help="Frames of the line, as for inspect. Default: the bundled ones, scaled up."
-        ),
+        typer.Argument(metavar="FRAMES", hidden=True),
     ] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the bundled frames. Default: 1920x1080.")] = "",
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long to measure.")] = 15.0,
-    fps: Annotated[float, typer.Option(min=0, help="Frames arrive at this pace; 0: as fast as they are taken.")] = 0.0,
+    seconds: Annotated[float, typer.Option(metavar="S", min=0.1, help="How long to measure.")] = 15.0,
+    fps: Annotated[
+        float, typer.Option(metavar="FPS", min=0, help="Frames arrive at this pace; 0: as fast as they are taken.")
+    ] = 0.0,
     deadline_ms: Annotated[
-        float, typer.Option(min=0, help="With --fps: from arrival to committed row. Default: the next arrival.")
+        float,
+        typer.Option(metavar="MS", min=0, help="With --fps: from arrival to committed row. Default: the next arrival."),
     ] = 0.0,
     save: Save = "overlay",
     save_for: SaveForOption = SaveFor.ANOMALY,
@@ -59,7 +60,9 @@ def benchmark(
     provider: Provider = "cpu",
     scratch: Annotated[
         Path | None,
-        typer.Option(help="Folder for results that are thrown away; best on the disk that the line writes to."),
+        typer.Option(
+            metavar="DIR", help="Folder for results that are thrown away; best on the disk that the line writes to."
+        ),
     ] = None,
     compare: Annotated[
         Path | None, typer.Option(metavar="BASE.json", help="Exit 1 where it is slower than this earlier --json was.")
@@ -69,9 +72,12 @@ def benchmark(
     ] = "10%",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON instead of a table.")] = False,
 ) -> None:
-    """Measure a model on this PC: throughput, latency, stages, cold start, memory.
+    """Measure how fast a model is on this PC.
 
-    Example: edge-detect benchmark part.onnx line1/ --fps 20 --deadline-ms 50 --seconds 60
+    Throughput, latency, stages, cold start, memory. FRAMES are frames of the line, as for inspect; without, the bundled
+    ones, scaled up.
+
+    Example: edge-detect benchmark part.onnx line1/ --fps 20 --deadline-ms 50
     """
     from edge_runtime.benchmark.compare import changes, refuse_unlike
     from edge_runtime.benchmark.hardware import available_cores

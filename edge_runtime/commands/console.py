@@ -10,30 +10,45 @@ from edge_runtime.commands.options import Exit
 from edge_runtime.errors import OutputError
 
 
+class ReaderGone(OutputError):
+    """Whoever read stdout has seen enough, as `head` has."""
+
+
 def out(line: str) -> None:
-    """Print a line of data. Raises OutputError where stdout is closed or full."""
+    """Print a line of data. Raises ReaderGone where stdout is closed, OutputError where it is full."""
     try:
         print(line, flush=True)
     except OSError as err:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(
-            f"stdout can't be written: {err.strerror}; what is in OUT is kept, and the same command continues"
-        ) from None
+        if isinstance(err, BrokenPipeError):
+            raise ReaderGone("nobody reads stdout any more") from None
+        raise OutputError(f"stdout can't be written: {err.strerror}") from None
 
 
 def say(words: str) -> None:
     with suppress(OSError):  # a log on a full disk must not end the inspection
-        print(words, file=sys.stderr, flush=True)
+        print(printable(words), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Without what would steer a terminal: anyone can name a file."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def row_line(row: dict[str, Any]) -> str:
     """A result row as a line for people."""
     if row["error"] is not None:
-        return f"{row['verdict']:8} {'-':>6}  {row['error']}"
+        return _one_line(f"{row['verdict']:8} {'-':>6}  {row['error']}")
     boxes = "  ".join(
         f"[{','.join(map(str, defect['box_xyxy']))}] {defect['contribution']:.0%}" for defect in row["defects"]
     )
-    return f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}".rstrip()
+    return _one_line(f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}".rstrip())
+
+
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
 
 
 @contextmanager

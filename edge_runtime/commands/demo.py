@@ -11,9 +11,11 @@ from edge_runtime.line.job import Job
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("edge-detect-demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.")] = Path(
+        "edge-detect-demo"
+    ),
 ) -> None:
-    """Inspect the bundled frames with the bundled model and leave pictures to look at."""
+    """Inspect bundled frames with a bundled model: a first look."""
     bundled = Path(__file__).parents[1] / "demo"
     job = Job(
         inputs=(str(bundled / "frames"),),
@@ -23,7 +25,7 @@ def demo(
         save_for="all",
         check_first=False,
     )
-    counts = running.follow(job, stopped=console.stop)
+    counts = running.follow(job, stopped=console.stop).counts
     if counts["repeated"]:
         console.say(f"{counts['repeated']} frames were judged by an earlier demo.")
     console.say(f"\nLook at the pictures in {out / 'overlay'} and the method's five steps in {out / 'panel'}.")

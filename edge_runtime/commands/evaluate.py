@@ -20,19 +20,26 @@ def evaluate(
         ),
     ],
     model: ModelOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for evaluation.json, frames.jsonl and the worst.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for evaluation.json, frames.jsonl and the worst.")
+    ],
     truth: Annotated[
         Path | None,
-        typer.Option(help="Where the defects are: a truth.json, or a folder of masks. Adds how well they are located."),
+        typer.Option(
+            metavar="PATH",
+            help="Where the defects are: a truth.json, or a folder of masks. Adds how well they are located.",
+        ),
     ] = None,
     threshold: Threshold = None,
     prove: Prove = False,
     threads: Threads = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of the table.")] = False,
 ) -> None:
-    """Measure a model file on frames with known classes: escapes, false rejects, and what they promise.
+    """Measure escapes and false rejects on frames of known class.
 
-    Example: edge-detect evaluate test/ -m part.onnx -o evaluation --truth test/truth.json
+    And what they promise: every figure comes with its bounds at 95 % confidence.
+
+    Example: edge-detect evaluate test/ -m part.onnx -o evaluation
     """
     require("sklearn", extra="evaluate")
     from edge_runtime.evaluation import evaluate as evaluation

@@ -1,12 +1,11 @@
 """`inspect`: judge frames that are there."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_runtime.commands import console, running
+from edge_runtime.commands import console, running, summary
 from edge_runtime.commands.options import (
     Exit,
     Explain,
@@ -30,9 +29,7 @@ from edge_runtime.line.job import Job
 def inspect(
     frames: Annotated[
         list[str],
-        typer.Argument(
-            metavar="FRAMES...", help="Folders, image files, globs, list files (.txt), or - for a list on stdin."
-        ),
+        typer.Argument(metavar="FRAMES", hidden=True),
     ],
     model: ModelOption,
     out: NewOut,
@@ -56,11 +53,14 @@ def inspect(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the new result rows instead of a line per new frame.")
     ] = False,
-    exit_zero: Annotated[bool, typer.Option(help="Exit 0 also when anomalies were found.")] = False,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 also when anomalies were found.")] = False,
 ) -> None:
-    """Judge frames: verdict, score, boxes with what each contributes, pictures. [dim](default command)[/]
+    """Judge frames: good or anomaly, where, and why. The default.
 
-    Example: edge-detect inspect line1/ -m part.onnx -o results --save overlay,panel
+    FRAMES are folders, image files, globs, list files (.txt), or - for a list on stdin. What an earlier run has judged
+    into OUT is not judged again.
+
+    Example: edge-detect inspect line1/ -m part.onnx -o OUT --save overlay,panel
     """
     job = Job(
         inputs=tuple(frames),
@@ -79,23 +79,14 @@ def inspect(
         jobs=jobs,
         threads=threads,
     )
-    counts = running.follow(job, "json" if as_json else "none" if quiet else "lines", stopped=console.stop)
-    _summarise(counts, out)
-    raise typer.Exit(_exit_code(counts, exit_zero))
-
-
-def _summarise(counts: Counter[str], out: Path) -> None:
-    verdicts = ("good", "anomaly", "error")
-    judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts)
-    if counts["skipped"]:
-        judged += f", {counts['skipped']} skipped"
-    total = sum(counts[verdict] for verdict in (*verdicts, "skipped"))
-    earlier = ""
-    if counts["repeated"]:
-        earlier = f" ({counts['repeated']} of them by an earlier run: no new rows and no new pictures)"
-    console.say(f"{total} frame{'' if total == 1 else 's'}: {judged}{earlier}. Results are in {out}")
-    if counts["proved"]:
-        console.say(f"{counts['explained']} of {counts['proved']} rejects pass without their boxes")
+    form = "json" if as_json else "none" if quiet else "lines"
+    tally = running.follow(job, form, stopped=console.stop)
+    if not quiet:
+        summary.show(tally)
+        console.say(summary.told(tally, out))
+        if tally.counts["proved"]:
+            console.say(f"{tally.counts['explained']} of {tally.counts['proved']} rejects pass without their boxes")
+    raise typer.Exit(_exit_code(tally.counts, exit_zero))
 
 
 def _exit_code(counts: Counter[str], exit_zero: bool) -> Exit:

@@ -29,7 +29,10 @@ def info(
 def check(
     model: ModelArgument, require_sha256: RequiredSha256 = "", provider: Provider = "cpu", threads: Threads = 0
 ) -> None:
-    """Replay the golden frames inside a model file on this PC; exit 2 where its answers have drifted."""
+    """See whether a model file answers here as where it was made.
+
+    Replays the golden frames that lie in the file; exits 2 where its answers have drifted.
+    """
     from edge_runtime.golden import replay
     from edge_runtime.model import Model
 

@@ -8,17 +8,17 @@ import typer
 
 
 class Exit(IntEnum):
-    """As linters have them; 130 is what shells give for Ctrl-C."""
+    """As linters have them; 130 and 141 are what shells give for Ctrl-C and for a reader that has gone away."""
 
     NOTHING_FOUND = 0
     ANOMALIES_FOUND = 1
     NOT_DONE = 2
     INTERRUPTED = 130
+    READER_GONE = 141
 
 
 class Explain(StrEnum):
     ANOMALY = "anomaly"
-    ERROR = "error"
     ALL = "all"
 
 
@@ -29,12 +29,16 @@ class SaveFor(StrEnum):
 
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by python -m export.")]
-ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Model file written by python -m export.")]
+ModelOption = Annotated[
+    Path, typer.Option("--model", "-m", metavar="FILE", help="Model file written by python -m export.")
+]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of results that inspect or watch has made.")]
-Threads = Annotated[int, typer.Option(min=0, max=256, help="Threads for each frame's network; 0 chooses.")]
+Threads = Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Threads for each frame's network; 0 chooses.")]
 Threshold = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Score from which on a frame is an anomaly. Default: the model file's own."),
+    typer.Option(
+        metavar="SCORE", min=0, max=1, help="Score from which on a frame is an anomaly. Default: the model file's own."
+    ),
 ]
 Prove = Annotated[
     bool, typer.Option("--prove", help="Judge every reject again without its boxes: would it pass then? Slow.")
@@ -45,14 +49,23 @@ Provider = Annotated[
 RequiredSha256 = Annotated[
     str, typer.Option("--require-sha256", metavar="HEX", help="Refuse any other model file than this one.")
 ]
-NewOut = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; an earlier run there is continued.")]
+NewOut = Annotated[
+    Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results; an earlier run there is continued.")
+]
 Save = Annotated[
     str,
     typer.Option(
-        help="Pictures, comma-separated: overlay, panel, input, coarse, heatmap, cutout, boxes, heat; or none."
+        metavar="KINDS",
+        help="Pictures, comma-separated: overlay, panel, input, coarse, heatmap, cutout, boxes, heat; or none.",
     ),
 ]
-SaveForOption = Annotated[SaveFor, typer.Option(help="Which frames get pictures.")]
-SingleBox = Annotated[bool, typer.Option(help="One box around all defects of a frame.")]
-Jobs = Annotated[int, typer.Option(min=0, max=256, help="Frames in work at once; 0 chooses.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No line per frame and no progress.")]
+SaveForOption = Annotated[
+    SaveFor,
+    typer.Option(
+        help="anomaly: pictures of rejects. error: also the files of frames that could not be judged, in OUT/error. all: "
+        "also pictures of good frames."
+    ),
+]
+SingleBox = Annotated[bool, typer.Option("--single-box", help="One box around all defects of a frame.")]
+Jobs = Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Frames in work at once; 0 chooses.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No line per frame, no progress, no summary.")]

@@ -2,10 +2,11 @@
 
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from edge_runtime.commands.summary import Tally
 from edge_runtime.line.events import Done, Event, Ready, Status
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Progress:
             columns = (
                 (SpinnerColumn(), TextColumn("watching"), words)
                 if self._watching
-                else (TextColumn("inspecting"), BarColumn(), MofNCompleteColumn(), words, TimeRemainingColumn())
+                else (BarColumn(20), MofNCompleteColumn(), words, TimeRemainingColumn())
             )
             both = sys.stdout.isatty()
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=both)
@@ -60,18 +61,19 @@ class Progress:
         if self._shown:
             self._bar.stop()
 
-    def show(self, event: Event, counts: Counter[str]) -> None:
+    def show(self, event: Event, tally: Tally) -> None:
         if not self._shown:
             return
         if isinstance(event, Done):
             self._rate.tick()
-        done = sum(counts[verdict] for verdict in ("good", "anomaly", "error", "skipped"))
-        words = f"{self._rate.per_second():.1f} frames/s, {counts['anomaly']} anomalies, {counts['error']} errors"
+        done, counts = tally.total, tally.counts
+        words = f"{self._rate.per_second():.1f} frames/s, anomalies {counts['anomaly']}, errors {counts['error']}"
         if isinstance(event, Ready):
             self._bar.update(self._task, total=event.total, completed=done, words=words)
         elif isinstance(event, Status):
             self._bar.update(
-                self._task, words=f"{done} frames, {words}, {event.pending} waiting, lag {event.lag_s:.1f} s"
+                self._task,
+                words=f"{done} frames since the start, {words}, {event.pending} waiting, lag {event.lag_s:.1f} s",
             )
         elif not self._watching:
             self._bar.update(self._task, completed=done, words=words)

@@ -15,10 +15,13 @@ def report(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it. Default: OUT/report.html.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="The model file of the results: adds what it promises.")
+        Path | None,
+        typer.Option("--model", "-m", metavar="FILE", help="The model file of the results: adds what it promises."),
     ] = None,
 ) -> None:
-    """Write one page that needs no network: totals, scores, times, errors, and every reject with its picture.
+    """Write all results as one page that needs no network.
+
+    Totals, scores and threshold, times, errors with their reasons, and every reject with its picture.
 
     Example: edge-detect report OUT -m part.onnx
     """

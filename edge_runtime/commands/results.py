@@ -1,17 +1,15 @@
 """`results`: the rows of OUT for other tools."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from edge_runtime.commands import console
 from edge_runtime.commands.options import Out
-from edge_runtime.errors import OutputError, UsageError
-
-if TYPE_CHECKING:
-    from edge_runtime.views.formats import Lines
+from edge_runtime.errors import UsageError
 
 
 def results(
@@ -35,9 +33,9 @@ def results(
         str, typer.Option(metavar="PREFIX", help="labelstudio: what stands before a frame's name in its address.")
     ] = "/data/local-files/?d=",
 ) -> None:
-    """Print what inspect or watch has found, for a spreadsheet, a script or a labelling tool. Also while watch runs.
+    """Print results for a spreadsheet, a script or a labelling tool.
 
-    There is no Parquet: pandas reads the csv or jsonl and writes it.
+    They may be those of a watch that is running. There is no Parquet: pandas reads the csv or jsonl and writes it.
 
     Example: edge-detect results OUT --format csv -o results.csv
     """
@@ -49,20 +47,12 @@ def results(
     with Record(out) as record:
         lines = formats.FORMATS[form](record, chosen)
         if output is None:
-            _print(lines)
+            with suppress(console.ReaderGone):
+                for line in lines:
+                    console.out(line)
         else:
             write_bytes(output, (f"{line}\n".encode(errors="backslashreplace") for line in lines))
             console.say(f"{output}: written")
-
-
-def _print(lines: "Lines") -> None:
-    """A reader that has seen enough, as `head` has, is no error."""
-    try:
-        for line in lines:
-            console.out(line)
-    except OutputError as err:
-        if not isinstance(err.__context__, BrokenPipeError):
-            raise
 
 
 def _utc(text: str) -> str:

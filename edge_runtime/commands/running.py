@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,14 +12,14 @@ from types import FrameType
 from edge_runtime.commands import console
 from edge_runtime.commands.options import Exit
 from edge_runtime.commands.progress import Progress
+from edge_runtime.commands.summary import Tally
 from edge_runtime.errors import OutputError, UsageError
-from edge_runtime.line.events import Done, Event, Ready
+from edge_runtime.line.events import Done, Event
 from edge_runtime.line.job import Job
 from edge_runtime.line.supervisor import Supervisor
 from edge_runtime.views import PICTURES
 
 LEAVE_S = 4.7
-VERDICTS = ("good", "anomaly", "error", "skipped")
 
 
 def kinds(save: str) -> tuple[str, ...]:
@@ -37,40 +36,27 @@ def follow(
     form: str = "lines",
     told: Callable[[Event, Supervisor], None] = lambda _, __: None,
     stopped: Callable[[], None] = lambda: None,
-) -> Counter[str]:
-    """Run a job to its end. Returns the frames per verdict, and under `repeated`, `proved` and `explained` what else they were.
+) -> Tally:
+    """Run a job to its end. Returns what it has come to.
 
     form: of the rows on stdout, `lines`, `json` or `none`. told: of every event. stopped: called when a signal has
     stopped the run. Raises EdgeDetectError.
     """
     supervisor = Supervisor(job, console.say)
-    counts: Counter[str] = Counter()
+    tally = Tally()
     with (
         Progress(job.watching is not None, shown=form != "none") as progress,
         _signals(supervisor, job.watching is not None) as signalled,
     ):
         for event in supervisor.run():
-            _count(event, counts)
+            tally.add(event)
             if isinstance(event, Done) and not event.repeated and form != "none":
                 form = _printed(event, form, job)
-            progress.show(event, counts)
+            progress.show(event, tally)
             told(event, supervisor)
     if signalled:
         stopped()
-    return counts
-
-
-def _count(event: Event, counts: Counter[str]) -> None:
-    if isinstance(event, Ready) and event.total is not None:
-        by_this_run = sum(counts[verdict] for verdict in VERDICTS) - counts["repeated"]  # by a worker that died
-        counts.update({verdict: event.earlier.get(verdict, 0) - counts[verdict] for verdict in VERDICTS})
-        counts["repeated"] = sum(event.earlier.values()) - by_this_run
-    elif isinstance(event, Done):
-        counts[event.row["verdict"]] += 1
-        counts["repeated"] += event.repeated
-        if event.row.get("proof"):
-            counts["proved"] += 1
-            counts["explained"] += event.row["proof"]["without_boxes"]["flips"]
+    return tally
 
 
 def _stored(event: Done) -> dict[str, object]:
@@ -83,10 +69,12 @@ def _printed(event: Done, form: str, job: Job) -> str:
     try:
         console.out(json.dumps(_stored(event)) if form == "json" else console.row_line(event.row))
     except OutputError as err:
-        if job.watching is None:
+        if job.watching is not None:
+            console.say(f"warning: {err}; going on without")
+            return "none"
+        if isinstance(err, console.ReaderGone):
             raise
-        console.say(f"warning: {err}; going on without")
-        return "none"
+        raise OutputError(f"{err}; what was judged is kept, and the same command continues") from None
     return form
 
 

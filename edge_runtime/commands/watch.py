@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_runtime.commands import console, running
+from edge_runtime.commands import console, running, summary
 from edge_runtime.commands.options import (
     Jobs,
     ModelOption,
@@ -38,7 +38,7 @@ FOR_THE_SCREEN = ("overlay", "input", "heat", "panel")
 
 
 def watch(
-    folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders that cameras write frames to.")],
+    folders: Annotated[list[str], typer.Argument(metavar="DIR", hidden=True)],
     model: ModelOption,
     out: NewOut,
     save: Save = "overlay",
@@ -54,7 +54,10 @@ def watch(
     jobs: Jobs = 0,
     threads: Threads = 0,
     settle_ms: Annotated[
-        float, typer.Option(min=0, help="A file that nobody closes is read when it has not changed for so long.")
+        float,
+        typer.Option(
+            metavar="MS", min=0, help="A file that nobody closes is read when it has not changed for so long."
+        ),
     ] = 500,
     incomplete_after: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="A file that stays unreadable for so long is an error.")
@@ -89,9 +92,12 @@ def watch(
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result rows instead of a line per frame.")] = False,
 ) -> None:
-    """Judge frames as cameras write them, until Ctrl-C or SIGTERM; each exactly once, also after a power cut.
+    """Judge frames as cameras write them, until it is stopped.
 
-    Example: edge-detect watch line1/ line2/ -m part.onnx -o results --serve 127.0.0.1:8080
+    DIR are the folders that cameras write frames to; several are several cameras. Ctrl-C or SIGTERM ends it. Each frame
+    gets exactly one result, also after a power cut.
+
+    Example: edge-detect watch line1/ -m part.onnx -o OUT --serve 127.0.0.1:8080
     """
     for folder in folders:
         if not os.path.isdir(folder):
@@ -127,9 +133,10 @@ def watch(
     )
     watched = Watched(f"{', '.join(folders)} with {model} into {out}", out, _board(serve, serve_token, out, model.stem))
     form = "json" if as_json else "none" if quiet else "lines"
-    counts = running.follow(job, form, watched.told, watched.heartbeat.stopping)
-    judged = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("good", "anomaly", "error", "skipped"))
-    console.say(f"stopped: {judged} since the start. Results are in {out}; the same command goes on")
+    tally = running.follow(job, form, watched.told, watched.heartbeat.stopping)
+    if not quiet:
+        summary.show(tally)
+    console.say(f"stopped; since the start {summary.told(tally, out)}; the same command goes on")
 
 
 class Watched:
