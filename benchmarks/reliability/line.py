@@ -1,5 +1,6 @@
 """A running edge-detect, as somebody beside the PC sees it: processes, files, and what may be done to them."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -124,24 +125,29 @@ def committed(out: Path) -> int:
 
 def audit(out: Path) -> dict[str, int]:
     """What a run left behind, counted by somebody who trusts nothing: rows, `frames` with a row, `twice` (rows beyond one per
-    name and content), `torn` pictures, pictures `missing`, and `lines` of results.jsonl that differ from the ledger."""
+    name and content), `torn` pictures and copies, those that are `missing`, and `lines` of results.jsonl that differ from the ledger."""
     with closing(sqlite3.connect(out / "ledger.sqlite")) as db:
         texts = [text for (text,) in db.execute("SELECT row FROM inspections ORDER BY id")]
     rows = [json.loads(text) for text in texts]
-    pictures = [out / picture for row in rows for picture in row["pictures"].values()]
-    there = [picture for picture in pictures if picture.exists()]
+    named = [(kind, out / name, row["sha256"]) for row in rows for kind, name in row["pictures"].items()]
+    there = [one for one in named if one[1].exists()]
     lines = (out / "results.jsonl").read_text().splitlines() if texts else []
     return {
         "rows": len(rows),
         "frames": len({row["frame"] for row in rows}),
         "twice": len(rows) - len({(row["frame"], row["sha256"]) for row in rows}),
-        "torn": sum(
-            cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_UNCHANGED) is None
-            for picture in [*there, *out.rglob("*.part")]
-        ),
-        "missing": len(pictures) - len(there),
+        "torn": sum(not _is_whole(*one) for one in there) + sum(1 for _ in out.rglob("*.part")),
+        "missing": len(named) - len(there),
         "lines": sum(line != text for line, text in zip(lines, texts, strict=False)) + abs(len(lines) - len(texts)),
     }
+
+
+def _is_whole(kind: str, file: Path, sha256: str) -> bool:
+    """A picture that can be decoded; a copy of a frame that could not be judged, as it was hashed."""
+    data = file.read_bytes()
+    if kind == "error":
+        return hashlib.sha256(data).hexdigest() == sha256
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is not None
 
 
 def put(folder: Path, name: str, image: np.typing.NDArray[np.uint8]) -> None:
