@@ -21,6 +21,7 @@ from edge_runtime.serve.guard import same_origin
 from edge_runtime.serve.live import Live, as_stored
 from edge_runtime.serve.metrics import exposition
 from edge_runtime.serve.stream import MAX_STREAMS, Events, Streams
+from edge_runtime.views import PICTURES
 
 STATIC = Path(__file__).parent / "static"
 MAX_ID = 2**63 - 1
@@ -140,7 +141,7 @@ def stored(out: Path, row: Row, request: Request, kind: str | None = None) -> Re
     """A picture that the row names. Only its kind comes from the address, never a path."""
     kind = kind or request.path_params["kind"]
     missing = HTTPException(404, f"result {row['id']} has no picture {kind!r}")
-    if kind not in row["pictures"]:
+    if kind not in PICTURES or kind not in row["pictures"]:  # kept files of frames that could not be judged are foreign
         raise missing
     root, path = out.resolve(), (out / row["pictures"][kind]).resolve()
     if not path.is_relative_to(root) or path.suffix not in TYPES or not path.is_file():

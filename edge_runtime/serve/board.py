@@ -11,6 +11,7 @@ from typing import Any
 from edge_runtime.line.events import Status
 from edge_runtime.line.record import Row
 from edge_runtime.serve.tally import Histogram, Rate
+from edge_runtime.views import PICTURES
 
 MAX_CAMERAS = 64
 """Cameras are folder names, so anything may be one; the one that was silent longest makes room."""
@@ -167,7 +168,7 @@ def brief(row: Row) -> Row:
             {"box_xyxy": defect["box_xyxy"], "contribution": defect["contribution"]}
             for defect in row["defects"][:MAX_BOXES]
         ],
-        "pictures": sorted(row["pictures"]),
+        "pictures": [kind for kind in PICTURES if kind in row["pictures"]],
         "ms": round(sum(row["elapsed_ms"].values()), 1),
         "mark": row.get("mark"),
     }

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from edge_runtime.errors import FrameError
 from edge_runtime.headers import probe
 from edge_runtime.line.record import Row
 from edge_runtime.results import Image
+from edge_runtime.views import PICTURES
 
 SIZES = ((320, 75), (320, 65), (288, 60), (256, 60), (232, 55), (208, 55))
 """(longest side in pixels, JPEG quality), the best first."""
@@ -96,7 +97,8 @@ def _shrunk(image: Image, side: int) -> Image:
 
 def links(out: Path, page: Path, row: Row) -> list[tuple[str, str]]:
     """(kind, address as seen from the page) of the pictures in OUT that are still there."""
-    kinds: Iterable[str] = sorted(row["pictures"], key=lambda kind: (kind not in PREFERRED, kind != "overlay", kind))
+    drawn = set(row["pictures"]) & set(PICTURES)  # the kept file of a frame that could not be judged is none of ours
+    kinds = sorted(drawn, key=lambda kind: (kind not in PREFERRED, kind != "overlay", kind))
     paths = ((kind, out / row["pictures"][kind]) for kind in kinds)
     return [(kind, _address(path, page.parent)) for kind, path in paths if path.is_file()]
 

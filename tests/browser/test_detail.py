@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from edge_runtime.line.ledger import Ledger
 from edge_runtime.line.record import Record
 from edge_runtime.serve.board import Board
 from edge_runtime.serve.server import start
+from tests import outs
 from tests.browser import Watch
 from tests.browser.conftest import AXE, NO_AXE, Start
 from tests.browser.test_live import expect
@@ -170,6 +172,29 @@ def test_why_nothing_is_inspected(page: Any, tmp_path: Path) -> None:
         board.health(health)
         expect(page.locator(".verdict-word")).to_have_text(word)
         expect(page.locator(".verdict-why")).to_have_text(why)
+    page.goto("about:blank")
+    server.stop()
+
+
+def test_what_was_not_stored_is_said(page: Any, tmp_path: Path) -> None:
+    """Of a run without --serve; and of a frame that could not be judged only where its file is, never the file."""
+    out = outs.make(tmp_path / "OUT", outs.reject("reject.jpg"), outs.good("good.jpg"), pictures=True)
+    with Ledger(out, outs.IDENTITY) as ledger:
+        ledger.commit(outs.error("<b>evil.jpg"), None, {"error": "error/<b>evil.dddddddd.jpg"})
+    server = start(Board(out), "127.0.0.1", 0)
+    page.goto(f"{server.url}/#/frame/1")
+    said = page.locator(".detail-main .hint")
+    expect(said).to_have_text(
+        re.compile("^No heat slider, no five steps: .* --serve, or with --save input,heat,panel.$")
+    )
+    expect(page.get_by_label("Heat")).to_have_count(0)
+    page.evaluate("location.hash = '#/frame/2'")
+    expect(said).to_have_text(re.compile("of good frames only with --save-for all.$"))
+    page.evaluate("location.hash = '#/frame/3'")
+    expect(page.get_by_text("Its file is kept in the results: error/<b>evil.dddddddd.jpg")).to_be_visible()
+    expect(page.locator(".frame-note")).to_have_text("no picture of this frame was stored")
+    expect(said).to_have_count(0)
+    expect(page.locator("img[src*=frames], a[href*='error/']")).to_have_count(0)
     page.goto("about:blank")
     server.stop()
 

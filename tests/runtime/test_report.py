@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
-from edge_runtime.line.ledger import to_row
+from edge_runtime.line.ledger import Ledger, to_row
 from edge_runtime.line.record import Record
 from edge_runtime.results import Inspection
 from edge_runtime.views import report, report_charts, report_pictures
@@ -119,6 +119,21 @@ def test_hostile_names_are_shown_and_nothing_else(tmp_path: Path) -> None:
     assert not [name for _, found in shown.elements for name in found if name.startswith("on")]
     assert "49.jpg" not in shown.says and "{{ 7 * 7 }}" in shown.source
     assert "marked right by &lt;script&gt;alert(1)&lt;/script&gt;" in shown.source
+
+
+def test_the_file_of_a_frame_that_could_not_be_judged_is_named_and_nothing_more(tmp_path: Path) -> None:
+    out = outs.make(tmp_path / "OUT")
+    kept = "error/<b>evil.dddddddd.html"
+    (out / kept).parent.mkdir()
+    (out / kept).write_text("<script>alert(1)</script>")
+    with Ledger(out, outs.IDENTITY) as ledger:
+        ledger.commit(outs.error("<b>evil.html"), None, {"error": kept})
+        ledger.commit(outs.reject("odd.jpg"), None, {"error": kept})
+    shown = page(out)
+    assert "Its file is kept: error/&lt;b&gt;evil.dddddddd.html" in shown.source
+    assert not shown.all("a", href="error/%3Cb%3Eevil.dddddddd.html") and not shown.all("img")
+    assert [found["href"] for found in shown.all("a") if not found["href"].startswith("#")] == []
+    assert "alert" not in shown.source
 
 
 def test_rejects_come_by_score_with_their_pictures_boxes_and_marks(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ export class Detail {
     this.marks = row.verdict === "anomaly" ? new Marks(row) : null;
     const sides = [verdictCard(row), this.marks?.node, boxes(row, this.picture), account(row), proof(row)];
     this.body.replaceChildren(
-      el("div", { className: "detail-main" }, this.picture.node, layers(row, this.picture)),
+      el("div", { className: "detail-main" }, this.picture.node, layers(row, this.picture), lacking(row)),
       el("div", { className: "detail-side" }, sides.filter(Boolean)),
       el("div", { className: "detail-more" }, panel(row), facts(row)),
     );
@@ -82,6 +82,7 @@ function verdictCard(row) {
     { className: "card detail-verdict", "data-kind": kind },
     el("div", { className: "detail-word", "data-kind": kind }, shape(kind), el("p", {}, WORDS[row.verdict])),
     row.error ? el("p", { className: "detail-reason" }, row.error) : null,
+    row.pictures.error ? el("p", { className: "detail-reason" }, `Its file is kept in the results: ${row.pictures.error}`) : null,
     gauge.node,
   );
 }
@@ -107,6 +108,14 @@ function layers(row, picture) {
   slider.onchange = () => settings.set("heat", slider.value);
   apply();
   return el("div", { className: "layers" }, el("label", { className: "slider" }, el("span", {}, "Heat"), slider, value), boxes);
+}
+
+// Why there is less to see than for other results.
+function lacking(row) {
+  const lacks = [["heat slider", "input", "heat"], ["five steps", "panel"]].filter(([, ...kinds]) => !kinds.every((kind) => kind in row.pictures));
+  if (row.score === null || !lacks.length) return null;
+  const good = row.verdict === "good" ? ", of good frames only with --save-for all" : "";
+  return el("p", { className: "hint" }, `No ${lacks.map(([words]) => words).join(", no ")}: what they need is made only while watch runs with --serve, or with --save input,heat,panel${good}.`);
 }
 
 function boxes(row, picture) {

@@ -75,6 +75,20 @@ def test_pictures_are_those_that_the_row_names(client: httpx.Client, board: Boar
     assert client.get("/api/cameras/1/preview").content == client.get(f"/api/frames/{row['id']}/thumb").content == JPEG
 
 
+def test_the_file_of_a_frame_that_could_not_be_judged_is_never_served(
+    client: httpx.Client, board: Board, commit: Commit, tmp_path: Path
+) -> None:
+    row = commit("evil.jpg", Verdict.ERROR, error="error/evil.jpg")
+    (tmp_path / "out" / "error").mkdir()
+    (tmp_path / "out" / "error" / "evil.jpg").write_text("<script>alert(1)</script>")
+    board.done(row)
+    answers = [client.get(f"/api/frames/{row['id']}/{kind}") for kind in ("error", "thumb", "overlay")]
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert not any("script" in answer.text for answer in answers)
+    assert client.get(f"/api/frames/{row['id']}").json()["row"]["pictures"] == {"error": "error/evil.jpg"}
+    assert board.view()["cameras"][0]["row"]["pictures"] == []
+
+
 def test_a_mark_is_stored_with_who_and_when(client: httpx.Client, serve: Serve, tmp_path: Path, commit: Commit) -> None:
     row = commit("1.jpg")
     with states(str(client.base_url)) as stream:
