@@ -2,9 +2,12 @@
 
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
+from edge_runtime.benchmark.hardware import available_cores
 from edge_runtime.errors import FrameError, ModelError
 from edge_runtime.frames import decode
 from edge_runtime.inspector import Inspector
@@ -19,8 +22,9 @@ def replay(model: Model) -> Iterator[str]:
     """Answer every golden frame and yield a line for each. Raises ModelError with the figures that differ."""
     if not model.manifest.golden:
         raise ModelError("the file has no golden frames to check; export it again")
-    for number, golden in enumerate(model.manifest.golden, 1):
-        logits, map_, boxes = _differences(model, golden)
+    with ThreadPoolExecutor(available_cores()) as pool:  # every start waits for this
+        found = list(pool.map(partial(_differences, model), model.manifest.golden))
+    for number, (golden, (logits, map_, boxes)) in enumerate(zip(model.manifest.golden, found, strict=True), 1):
         figures = f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, boxes agree to IoU {boxes:.3f}"
         tolerance = model.manifest.golden_tolerance
         if not (logits <= tolerance and map_ <= tolerance and boxes >= BOX_IOU):
