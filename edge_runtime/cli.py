@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from edge_runtime import __version__
 from edge_runtime.commands import benchmark, console, demo, evaluate, inspect, model_file, report, results, watch
 from edge_runtime.commands.options import Exit
-from edge_runtime.errors import UsageError, run_command
+from edge_runtime.errors import EdgeDetectError, UsageError
 
 
 class InspectByDefault(TyperGroup):
@@ -103,7 +103,10 @@ def main() -> None:
     sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names in old code pages
     try:
-        run_command(_run)
+        _run()
+    except EdgeDetectError as err:
+        console.say(f"error: {console.one_line(str(err))}")
+        raise SystemExit(Exit.NOT_DONE) from None
     except Exception:
         import traceback
 

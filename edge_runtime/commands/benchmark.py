@@ -205,8 +205,10 @@ def _share(text: str) -> float:
 def _read(path: Path) -> "Report":
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as err:
-        raise UsageError(f"--compare {path}: can't be read: {first_line(err)}") from None
+    except OSError as err:
+        raise UsageError(f"--compare {path}: can't be read: {err.strerror}") from None
+    except ValueError as err:
+        raise UsageError(f"--compare {path}: is no JSON: {first_line(err)}") from None
     if not isinstance(found, dict):
         raise UsageError(f"--compare {path}: is no report; edge-detect benchmark --json prints one")
     return found

@@ -40,14 +40,14 @@ def printable(text: str) -> str:
 def row_line(row: dict[str, Any]) -> str:
     """A result row as a line for people."""
     if row["error"] is not None:
-        return _one_line(f"{row['verdict']:8} {'-':>6}  {row['error']}")
+        return one_line(f"{row['verdict']:8} {'-':>6}  {row['error']}")
     boxes = "  ".join(
         f"[{','.join(map(str, defect['box_xyxy']))}] {defect['contribution']:.0%}" for defect in row["defects"]
     )
-    return _one_line(f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}".rstrip())
+    return one_line(f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}".rstrip())
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 

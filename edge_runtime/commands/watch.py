@@ -192,7 +192,7 @@ def _board(address: str, token: str, out: Path, product: str) -> "Board | None":
     from edge_runtime.serve.server import start
 
     host, _, port = address.rpartition(":")
-    if not (host and port.isdigit()):
+    if not (host and port.isascii() and port.isdigit() and int(port) < 2**16):
         raise UsageError(f"--serve {address}: expected HOST:PORT, for example 127.0.0.1:8080")
     board = Board(out, product)
     console.say(f"operator screen: {start(board, host.strip('[]'), int(port), token or None).url}")

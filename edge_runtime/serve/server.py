@@ -1,5 +1,6 @@
 """Runs the operator screen in a thread of its own."""
 
+import errno
 import socket
 import threading
 
@@ -93,9 +94,8 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as err:
         listener.close()
-        raise UsageError(
-            f"--serve {host}:{port}: the address can't be taken: {err.strerror}; is another screen running there?"
-        ) from None
+        hint = "; is another screen running there?" if err.errno == errno.EADDRINUSE else "; is it one of this PC?"
+        raise UsageError(f"--serve {host}:{port}: the address can't be taken: {err.strerror}{hint}") from None
     return listener
 
 

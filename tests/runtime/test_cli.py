@@ -232,6 +232,8 @@ def test_one_box_around_all_defects(edge_detect: Run, tiny_model: Path, tmp_path
         (["frames", "--modl", "MODEL"], "no such option: --modl (Possible options: --model)"),
         (["frames", "-o", "out"], "missing option '--model' / '-m'; see edge-detect inspect --help"),
         (["results", "out", "--format", "xml"], ": 'xml' is not one of 'jsonl', 'csv', 'coco', 'labelstudio'; see"),
+        (["info", "no\x1b[31m\nsuch.onnx"], r"no\x1b[31m\nsuch.onnx: can't be read"),
+        (["watch", "frames", "-m", "MODEL", "-o", "out", "--serve", "127.0.0.1:99999"], "expected HOST:PORT"),
         (["info", "frames/a.png"], "frames/a.png: is no ONNX model"),
         (["check", "none.onnx"], "none.onnx: can't be read"),
     ],
