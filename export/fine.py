@@ -67,7 +67,27 @@ class _Backward:
             places = self.node("ReduceSum", gradient, self.constant([2, 3], np.int64), keepdims=0)
             column = self.node("Unsqueeze", bias, self.constant([1], np.int64))
             self.biases.append(self.node("MatMul", places, column))
-        return self.node("ConvTranspose", gradient, kernel, pads=[1, 1, 1, 1])
+        return self.node("Conv", gradient, kernel, pads=[1, 1, 1, 1])
+
+    def turned(self, kernel: str, producers: dict[str, Node]) -> str:
+        """The kernel of a convolution, (out, in, 3, 3), for the way back: (in, out, 3, 3), turned by 180 degrees.
+
+        A convolution with that is the transposed one, and onnxruntime is quicker with it. It works these nodes out once, as it
+        loads the file; DequantizeLinear, which means the same as the Cast and the Mul, it would leave to every run.
+        """
+        source = producers.get(kernel)
+        if source is not None and source.op_type == "DequantizeLinear":
+            integers, scale, _ = source.input  # symmetric: the zero point is 0
+            scales = self._once("Reshape", scale, self.constant([-1, 1, 1, 1], np.int64))
+            kernel = self._once("Mul", self._once("Cast", integers, to=TensorProto.FLOAT), scales)
+        flat = self._once("Reshape", kernel, self.constant([0, 0, 9], np.int64))
+        turned = self._once("MatMul", flat, self.constant(np.eye(9)[::-1]))  # exact, and much quicker than Gather
+        return self._once(
+            "Reshape", self._once("Transpose", turned, perm=[1, 0, 2]), self.constant([0, 0, 3, 3], np.int64)
+        )
+
+    def _once(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        return self.node(operator, *inputs, output=f"fine/once_{len(self.nodes)}", **attributes)
 
     def max_pool(self, gradient: str, before: str, after: str, odd_hw: tuple[int, int]) -> str:
         """To the greatest of each four; where several are the greatest, each gets its share, so the sum stays exact.
@@ -147,7 +167,10 @@ def _way_back(
                 break
             gradient = back.relu(gradient, after)
         elif step.operator == "Conv":
-            gradient = back.convolution(gradient, *(back.dequantised(name, producers) for name in step.node.input[1:]))
+            kernel, *bias = step.node.input[1:]
+            gradient = back.convolution(
+                gradient, back.turned(kernel, producers), *(back.dequantised(name, producers) for name in bias)
+            )
             below -= 1
         else:
             name = step.node.input[0]
