@@ -338,6 +338,37 @@ def test_errors_are_counted_by_reason_at_any_width(
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (2, "", "")
 
 
+@pytest.mark.parametrize("save_for", ["anomaly", "error", "all"])
+def test_the_file_of_a_frame_that_cannot_be_judged_is_kept_where_asked_for(
+    save_for: str, edge_detect: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    tiny.write_frames(tmp_path / "frames", {"bad.png": BRIGHT, "good.png": DARK})
+    (tmp_path / "frames" / "page.jpg").write_text("<script>alert(1)</script>")
+    edge_detect("frames", "-m", tiny_model, "-o", "out", "--save-for", save_for)
+    found = rows(tmp_path / "out")
+    kept = found["page.jpg"]["pictures"]
+    if save_for == "anomaly":
+        assert kept == {} and not (tmp_path / "out" / "error").exists()
+    else:
+        assert kept == {"error": f"error/page.{found['page.jpg']['sha256'][:8]}.jpg"}
+        assert (tmp_path / "out" / kept["error"]).read_text() == "<script>alert(1)</script>"
+    drawn = {name for name, row in found.items() if "overlay" in row["pictures"]}
+    assert drawn == ({"bad.png", "good.png"} if save_for == "all" else {"bad.png"})
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("edge-detect in", ["inspect", "info"]),
+        ("edge-detect results OUT --format ", ["jsonl", "csv", "coco", "labelstudio"]),
+        ("edge-detect frames --sav", ["--save", "--save-for"]),
+    ],
+)
+def test_a_shell_can_complete(words: str, offered: list[str], edge_detect: Run) -> None:
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_EDGE_DETECT_COMPLETE": "complete_bash"}
+    assert edge_detect(env=os.environ | asked).stdout.split() == offered
+
+
 COMMANDS = ["inspect", "watch", "results", "report", "info", "check", "evaluate", "benchmark", "demo"]
 
 
