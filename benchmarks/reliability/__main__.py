@@ -57,7 +57,7 @@ def main() -> None:
         ),
         "burst": (
             lambda: scenarios.burst(folder, model, frames, count=50_000 // share),
-            lambda found: whole(found, 50_000 // share),
+            lambda found: whole(found, 50_000 // share) and not found["restarts"],
         ),
         "terminations": (
             lambda: scenarios.terminations(folder, model, frames, times=terminations),

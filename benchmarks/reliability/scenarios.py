@@ -41,22 +41,26 @@ def kills(folder: Path, model: Path, frames: Frames, count: int, times: int, see
 
 
 def burst(folder: Path, model: Path, frames: Frames, count: int, rescan_s: float = 1.0) -> dict[str, float]:
-    """Files arrive while nobody listens: the worker is paused, and its events overflow."""
+    """Files arrive while nobody listens: both processes are paused, and the system's events overflow. `restarts`: workers that
+    were replaced for it."""
     fresh(folder)
     pool = [frames(number) for number in range(10)]
     with watching(folder, model, "--rescan", rescan_s, "--save", "none") as line:
         worker = line.worker()
         assert worker is not None
-        os.kill(worker, signal.SIGSTOP)
+        for process in (line.process.pid, worker):
+            os.kill(process, signal.SIGSTOP)
         for number in range(count):
             put(folder / "cam", f"{number:06}.png", pool[number % 10])
-        os.kill(worker, signal.SIGCONT)
+        for process in (worker, line.process.pid):
+            os.kill(process, signal.SIGCONT)
         went_on = time.monotonic()
         until(lambda: heartbeat(folder / "out")["seen"] >= count)
         found_s = time.monotonic() - went_on
         until(lambda: committed(folder / "out") >= count, 600)
+        restarts = heartbeat(folder / "out")["worker_restarts"]
         code = line.stop()
-    return {"found_s": found_s, "exit": code, **audit(folder / "out")}
+    return {"found_s": found_s, "exit": code, "restarts": restarts, **audit(folder / "out")}
 
 
 def terminations(folder: Path, model: Path, frames: Frames, times: int, seed: int = 0) -> dict[str, float]:

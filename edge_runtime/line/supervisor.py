@@ -30,9 +30,24 @@ SOUND_S = 60.0
 """A worker that has lived for so long was no bad start."""
 MAX_IN_A_ROW = 10
 """Workers that died without one frame done between them: the fault is not in the frames. Without one in work, it is at once."""
+NAP_S = 1.0
 STOP = "stop"
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)
 """Before the next try of a watch that can't go on; the last for ever."""
+
+
+class Awake:
+    """Seconds, but for those in which this process was itself stopped (Ctrl-Z, a sleeping PC, a paused virtual machine): then
+    nothing was heard because nobody listened. To be asked more often than every NAP_S."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._last, self._passed = clock, clock(), 0.0
+
+    def __call__(self) -> float:
+        now = self._clock()
+        self._passed += min(now - self._last, NAP_S)
+        self._last = now
+        return self._passed
 
 
 class Supervisor:
@@ -48,6 +63,7 @@ class Supervisor:
         self._worker: subprocess.Popen[bytes] | None = None
         self._sending = threading.Lock()
         self._silence_s = SILENCE_S
+        self._awake = Awake()
         self.restarts = 0
 
     def stop(self) -> None:
@@ -122,7 +138,7 @@ class Supervisor:
                 worker.wait(LOOK_S)
 
     def _followed(self, events: "queue.Queue[Event | None]") -> Iterator[Event]:
-        heard = time.monotonic()
+        heard = self._awake()
         while True:
             try:
                 event = events.get(timeout=LOOK_S)
@@ -131,7 +147,7 @@ class Supervisor:
                     self._blame("hangs")
                     return
                 continue
-            heard = time.monotonic()
+            heard = self._awake()
             if event is None:
                 self._blame("died")
                 return
@@ -144,7 +160,7 @@ class Supervisor:
                 return
 
     def _note(self, event: Event) -> None:
-        now = time.monotonic()
+        now = self._awake()
         if isinstance(event, Ready) and self._job.watching is not None:
             self._silence_s = SILENCE_WATCHING_S
         elif isinstance(event, Began):
@@ -159,9 +175,9 @@ class Supervisor:
 
     def _given_up(self, heard: float) -> bool:
         """Whether to wait no more. The frame that was begun first is what all others wait for. heard: of the last event."""
-        now = time.monotonic()
-        if self._stop.is_set() and now > self._stopped_at + STOP_S:
+        if self._stop.is_set() and time.monotonic() > self._stopped_at + STOP_S:
             return True
+        now = self._awake()
         sign = next(iter(self._under_way.values()), now)
         return now > sign + (STALL_PROVING_S if self._job.prove else STALL_S) or now > heard + self._silence_s
 
