@@ -129,6 +129,6 @@ def plot(path: Path, bars: Mapping[str, Mapping[str, float]], unit: str, title: 
 
 def command(main: Callable[..., None]) -> None:
     """Run a benchmark's main as a command."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(main)
     run_command(app)

@@ -85,7 +85,10 @@ def _expand(inputs: Sequence[str]) -> Iterator[str]:
         elif os.path.lexists(item):
             yield from _list_file(item) if item.lower().endswith(".txt") else (item,)
         elif any(sign in item for sign in "*?["):
-            yield from sorted(glob.glob(item, recursive=True))
+            matches = sorted(glob.glob(item, recursive=True))
+            if not matches:
+                raise UsageError(f"{item}: matches no file and no folder")
+            yield from matches
         else:
             raise UsageError(f"{item}: no such file or folder")
 

@@ -224,6 +224,6 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(main)
     run_command(app)

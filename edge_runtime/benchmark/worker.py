@@ -23,8 +23,11 @@ from edge_runtime.model import Model
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in trial.py, for Windows
+    trial = sys.stdin.read()
+    if not trial:  # stopped before it was said what to do
+        return
     try:
-        print(json.dumps(asdict(measure(Trial.from_json(sys.stdin.read())))))
+        print(json.dumps(asdict(measure(Trial.from_json(trial)))))
     except EdgeDetectError as err:
         print(json.dumps({"error": str(err)}))
 
