@@ -32,6 +32,9 @@ METHODS: dict[str, tuple[CalibrationMethod, dict[str, float]]] = {
 }
 """How ranges of activations are chosen. Entropy is not among them: with onnxruntime's bins it gives those of minmax."""
 
+ONE_BY_ONE = {"CalibStridedMinMax": 1}
+"""For every method, whatever its name says: else the activations of all layers on all frames are held in memory at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
@@ -49,7 +52,14 @@ class Scheme:
 
 class _Frames(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, images: Image) -> None:
-        self._left: Iterator[Image] = iter(images)
+        self._images = images
+        self.set_range(0, len(images))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._left: Iterator[Image] = iter(self._images[start_index:end_index])
 
     def get_next(self) -> dict[str, Image] | None:
         image = next(self._left, None)
@@ -75,7 +85,7 @@ def quantise(forward: onnx.ModelProto, images: Image, scheme: Scheme) -> onnx.Mo
             weight_type=QuantType.QInt8,
             nodes_to_exclude=list(_with_relus(onnx.load(prepared), scheme.floating)),
             calibrate_method=method,
-            extra_options=extra,
+            extra_options=extra | ONE_BY_ONE,
         )
         proto = onnx.load(done)
     for opset in [opset for opset in proto.opset_import if opset.domain]:
