@@ -1,5 +1,8 @@
-"""python -m benchmarks.quantisation: what does INT8 give, per width of the network? Size and speed; what it costs in verdicts is
-measured at every export (docs/export.md)."""
+"""python -m benchmarks.quantisation: how much smaller and faster is INT8, per width of the network?
+
+Frames that pass, one at a time on all cores; `explanation_cost` says what a reject pays on top. What INT8 costs in verdicts is
+measured at every export (docs/export.md).
+"""
 
 import time
 from functools import partial
@@ -11,8 +14,11 @@ import typer
 from benchmarks.common import OUT, Out, Quick, Result, Spread, command, in_turns, table
 from benchmarks.models import make
 from edge_runtime.benchmark.hardware import available_cores
+from edge_runtime.errors import UsageError
 from edge_runtime.model import Model
+from edge_runtime.results import Image
 
+SIDE = 224
 CALLS = 5
 """Per turn."""
 
@@ -23,10 +29,10 @@ def main(
     out: Out = OUT,
     quick: Quick = False,
 ) -> None:
-    """Print megabytes and milliseconds of both, one frame at a time on all cores."""
+    """Print megabytes and milliseconds of both."""
     cores = available_cores()
-    networks = make(out / "models", *((float(width), 224) for width in widths.split(",")))
-    image = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    networks = make(out / "models", *((width, SIDE) for width in _shares(widths)))
+    image = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     rows, bars, figures = [], {}, {}
     for network in networks:
         files = {kind: network.file(f"-{kind}.onnx") for kind in ("fp32", "int8")}
@@ -44,7 +50,17 @@ def main(
     result.write(out, bars, "ms")
 
 
-def _ms(model: Model, image: "np.typing.NDArray[np.uint8]") -> float:
+def _shares(widths: str) -> list[float]:
+    try:
+        shares = [float(width) for width in widths.split(",")]
+    except ValueError:
+        shares = []
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise UsageError(f"--widths {widths}: expected shares of VGG19's filters such as 1,0.5")
+    return shares
+
+
+def _ms(model: Model, image: Image) -> float:
     started = time.perf_counter()
     for _ in range(CALLS):
         model.predict(image)
