@@ -107,10 +107,12 @@ def main() -> None:
     except EdgeDetectError as err:
         console.say(f"error: {console.one_line(str(err))}")
         raise SystemExit(Exit.NOT_DONE) from None
-    except Exception:
+    except Exception as err:
         import traceback
 
         traceback.print_exc()
+        if str(err).startswith("DLL load failed"):
+            console.say("error: Windows lacks a library that this needs; docs/install.md tells which there may be")
         raise SystemExit(Exit.NOT_DONE) from None
 
 

@@ -21,6 +21,8 @@ from edge_runtime.results import Frame, Image
 # What is wrong with a frame is said in a FrameError; cv2 would say it on stderr, too.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+NO_FRAMES_IN = frozenset({"$recycle.bin", "system volume information", "lost+found"})
+"""Folders that systems keep at the top of a disk."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_BYTES = 512 * 1024 * 1024
 
@@ -115,7 +117,11 @@ def _lines(data: bytes, what: str) -> list[str]:
 
 def is_frame(relative: PurePath) -> bool:
     """Whether a file of this name, below a folder of frames, is one: neither hidden nor in a hidden folder."""
-    return relative.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in relative.parts)
+    return relative.suffix.lower() in SUFFIXES and not any(map(_hidden, relative.parts))
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in NO_FRAMES_IN
 
 
 def walk(root: Path, onerror: Callable[[OSError], None], others: Iterable[Path] = ()) -> Iterator[Path]:
@@ -136,7 +142,7 @@ def walk(root: Path, onerror: Callable[[OSError], None], others: Iterable[Path] 
             subfolders.clear()
             continue
         seen.add(real)
-        wanted = sorted(name for name in subfolders if not name.startswith("."))
+        wanted = sorted(name for name in subfolders if not _hidden(name))
         subfolders[:] = [name for name in wanted if _leads_on(Path(folder, name), tops)]
         for name in sorted(names):
             if is_frame(PurePath(name)):

@@ -1,5 +1,6 @@
 """How commands talk to people: lines on stdout for data, words and progress on stderr."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ def out(line: str) -> None:
         print(line, flush=True)
     except OSError as err:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(err, BrokenPipeError):
+        if err.errno in (errno.EPIPE, errno.EINVAL):  # EINVAL is what Windows calls it
             raise ReaderGone("nobody reads stdout any more") from None
         raise OutputError(f"stdout can't be written: {err.strerror}") from None
 

@@ -16,7 +16,7 @@ from edge_runtime.commands.summary import Tally
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.line.events import Done, Event
 from edge_runtime.line.job import Job
-from edge_runtime.line.supervisor import Supervisor
+from edge_runtime.line.supervisor import SIGNALS, Supervisor
 from edge_runtime.views import PICTURES
 
 LEAVE_S = 4.7
@@ -93,7 +93,7 @@ def _signals(supervisor: Supervisor, watching: bool) -> Iterator[list[int]]:
         late.daemon = True
         late.start()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield came
     finally:

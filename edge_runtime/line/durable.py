@@ -5,12 +5,15 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from edge_runtime.errors import OutputError
 
 LOCK = ".lock"
+AGAIN_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
+"""Pauses between tries to rename. Windows refuses while a virus scanner, say, has a look at one of the two files."""
 _WRITING = tuple(threading.Lock() for _ in range(64))
 """One for each target, or for a few: threads that write the same file do so one after the other."""
 
@@ -31,7 +34,7 @@ def _write(path: Path, temporary: Path, data: bytes | Iterable[bytes]) -> None:
             file.writelines((data,) if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _replace(temporary, path)
         sync_folder(path.parent)
     except OSError as err:
         raise OutputError(f"{path}: can't be written: {err.strerror}") from None
@@ -40,9 +43,19 @@ def _write(path: Path, temporary: Path, data: bytes | Iterable[bytes]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _replace(temporary: Path, path: Path) -> None:
+    for pause_s in AGAIN_S:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(pause_s)
+    os.replace(temporary, path)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each of them durable in its parent."""
-    if folder.is_dir():
+    if folder.is_dir() or folder == folder.parent:  # a drive that is not there is nobody's to make
         return
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)

@@ -35,8 +35,8 @@ NAME_TROUBLE = {errno.ENAMETOOLONG, errno.EINVAL, errno.ENOENT, errno.EILSEQ}
 """What a disk says of a name that it can't have."""
 MAX_JPEG_SIDE = 65_500
 LULL_S = 0.01
-TICK_S = 0.01
-"""Two changes of a file within one tick of its clock look like one."""
+TICK_S = 0.02 if os.name == "nt" else 0.01
+"""Two changes of a file within one tick of its clock look like one. Windows' clock ticks 64 times a second."""
 
 
 class Caution(IntEnum):

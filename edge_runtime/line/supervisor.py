@@ -4,6 +4,7 @@ This process imports nothing heavy: whatever the worker's libraries do, it stays
 """
 
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,8 @@ MAX_IN_A_ROW = 10
 """Workers that died without one frame done between them: the fault is not in the frames. Without one in work, it is at once."""
 NAP_S = 1.0
 STOP = "stop"
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
+"""What asks for an end: Ctrl-C, a service's stop, and Ctrl-Break, all that one program can send another on Windows."""
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)
 """Before the next try of a watch that can't go on; the last for ever."""
 
@@ -84,7 +87,7 @@ class Supervisor:
         in the worker's words."""
         ready, failures, deaths = False, 0, 0
         watching = self._job.watching is not None
-        while True:
+        while not self._stop.is_set():
             started, last = time.monotonic(), None
             for last in self._one_worker():
                 if isinstance(last, Done):
@@ -120,7 +123,10 @@ class Supervisor:
         self._silence_s = SILENCE_S
         try:
             worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "edge_runtime.line.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-P", "-m", "edge_runtime.line.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Ctrl-C is for us
             )
         except OSError as err:
             raise EdgeDetectError(f"{sys.executable}: the worker can't be started: {err.strerror}") from None

@@ -32,6 +32,7 @@ from edge_runtime.line.job import Job
 from edge_runtime.line.ledger import Ledger, state_of
 from edge_runtime.line.pipeline import Caution, Outcome, Pictures, Pipeline, Work
 from edge_runtime.line.retention import keep_within
+from edge_runtime.line.supervisor import SIGNALS
 from edge_runtime.model import Model
 
 PREVIEWS_S = 0.4
@@ -66,10 +67,7 @@ class Channel:
 
 def main() -> None:
     stop = threading.Event()
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # they reach all of a terminal or a service; the supervisor says what follows
+    for number in SIGNALS:  # they reach all of a terminal or a service; the supervisor says what follows
         signal.signal(number, signal.SIG_IGN)
     channel = Channel()
     control = open(os.dup(0), "rb")  # noqa: SIM115  # its thread reads until the process ends
@@ -169,7 +167,7 @@ def _pictures(job: Job) -> Pictures:
 
 
 def _identity(inspector: Inspector, base: Path) -> dict[str, str]:
-    return {**inspector.identity, "folder of frames": frames.printable(str(base))}
+    return {**inspector.identity, "folder of frames": frames.printable(os.path.normcase(base))}
 
 
 if __name__ == "__main__":

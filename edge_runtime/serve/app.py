@@ -1,6 +1,7 @@
 """The routes of the operator screen. Read-only, except for the mark."""
 
 import json
+import mimetypes
 import os
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ MAX_ID = 2**63 - 1
 MAX_MARK_BYTES = 4096
 MAX_NAME = 60
 TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
+ASSETS = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+for suffix, kind in ASSETS.items():
+    mimetypes.add_type(kind, suffix)  # Windows has them in its registry, where other programs leave them wrong
 
 
 def application(board: Board, streams: Streams) -> Starlette:

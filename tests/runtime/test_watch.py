@@ -52,7 +52,7 @@ def test_frames_are_judged_as_they_arrive_and_once(tiny_model: Path, tmp_path: P
         assert line.stop() == 0
     judged = [("shift1/a.jpg", "anomaly"), ("b.jpg", "good"), ("d.jpg", "anomaly"), ("e.jpg", "good")]
     assert verdicts(tmp_path) == judged
-    assert "1 good, 0 anomaly" in line.said().splitlines()[-1]
+    assert "since the start 1 frame in " in line.said().splitlines()[-1]
 
 
 @pytest.mark.parametrize("options", [(), ("--poll", "--rescan", 0.2)])
