@@ -19,9 +19,9 @@ RESCUED = (2, 4)
 """Convolutions kept in float, the most sensitive first, where the usual ways of choosing ranges don't do."""
 INT8_TOLERANCE = 1e-2
 """Logits per logit of evidence that a fine map may be off; twice the farthest seen, where that is more."""
-INT8_GOLDEN_TOLERANCE = 0.02
-"""Relative: processors round integers alike, but a rounding may fall on the other side where a float sum decides it (1e-4 between
-onnxruntime and OpenVINO). Another way to resize costs 0.03 and more."""
+INT8_GOLDEN_TOLERANCE = 0.03
+"""Relative. Processors round integers alike, but a rounding may fall on the other side where a float sum decides it: 0.016 in the
+CAM between onnxruntime and OpenVINO. Another way to resize costs 0.04 and more."""
 
 Complete = Callable[[onnx.ModelProto], onnx.ModelProto]
 

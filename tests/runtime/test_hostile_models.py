@@ -71,6 +71,21 @@ def renamed_output(proto: onnx.ModelProto) -> None:
     next(node for node in proto.graph.node if "block5_conv3" in node.output).output[0] = "block5_conv4"
 
 
+def output_of_doubles(proto: onnx.ModelProto) -> None:
+    for node in proto.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["logits_32" if name == "logits" else name for name in names]
+    proto.graph.node.append(helper.make_node("Cast", ["logits_32"], ["logits"], to=TensorProto.DOUBLE))
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def output_on_its_side(proto: onnx.ModelProto) -> None:
+    turned = next(node for node in proto.graph.node if "block5_conv3" in node.output)
+    turned.attribute[0].ints[:] = [0, 3, 2, 1]
+    height, width = proto.graph.output[1].type.tensor_type.shape.dim[1:3]
+    height.dim_value, width.dim_value = width.dim_value, height.dim_value
+
+
 def extra_input(proto: onnx.ModelProto) -> None:
     proto.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
 
@@ -157,6 +172,11 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "manifest of 70 MB": (lambda proto: setattr(proto.metadata_props[0], "value", "x" * 70_000_000), "characters"),
     "missing output": (without_output, "lacks the outputs block5_conv3"),
     "renamed output": (renamed_output, "lacks the outputs block5_conv3"),
+    "output of another type": (output_of_doubles, "its output `logits` is tensor\\(double\\)"),
+    "output of another shape": (
+        output_on_its_side,
+        "its output `block5_conv3` is .*\\[6, 4, 3\\]; expected .*\\[4, 6, 3\\]",
+    ),
     "extra input": (extra_input, "expected one `image`"),
     "other input size": (described(input_hw=(64, 64)), "expected one `image`"),
     "other input type": (float_input, "(expected one `image`|no ONNX model that can be run)"),
@@ -267,6 +287,15 @@ def test_what_is_no_file_of_bearable_size_is_refused(tmp_path: Path) -> None:
     assert "is no regular file" in refused(tmp_path)
     assert "is no regular file" in refused(tmp_path / "pipe.onnx")
     assert "can't be read: No such file" in refused(tmp_path / "none.onnx")
+
+
+def test_weights_elsewhere_are_not_even_opened(tmp_path: Path) -> None:
+    """Beside the model lies a pipe: whoever opened it would wait for ever. One name is a link to it."""
+    os.mkfifo(tmp_path / "pipe.bin")
+    (tmp_path / "link.bin").symlink_to("pipe.bin")
+    for name in ("pipe.bin", "link.bin"):
+        (tmp_path / "part.onnx").write_bytes(changed(external(name)))
+        assert "reads weights from another file" in refused(tmp_path / "part.onnx")
 
 
 def test_a_byte_flipped_anywhere_is_found() -> None:
