@@ -13,6 +13,7 @@ from edge_runtime import cam
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Quantisation
 from edge_runtime.model import Model
+from export import fine
 from export.convert import explained, fold, forward, with_manifest
 from export.gate import Limits, adjusted, correlation
 from export.quantise import Scheme, most_sensitive, quantise
@@ -193,3 +194,21 @@ def test_ranges_are_not_measured_on_the_frames_the_gate_judges(
     done = module("export", run, "-o", tmp_path / "part.onnx", "--precision", "int8", "--calibration", bangles / "good")
     assert done.returncode == 2 and "is the validation frame good/" in done.stderr, done.stderr
     assert not (tmp_path / "part.onnx").exists()
+
+
+def test_kernels_that_are_too_large_to_hold_as_floats_stay_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either way the map is the same."""
+    plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
+    file = quantise(forward(plain), frames(8), Scheme()).SerializeToString()
+    maps = {}
+    for operator, most in (("Conv", fine.MOST_TURNED), ("ConvTranspose", 500)):
+        monkeypatch.setattr(fine, "MOST_TURNED", most)
+        graph = explained(onnx.load_from_string(file), plain, "block3_conv4")
+        (branch,) = [node for node in graph.graph.node if node.op_type == "If"]
+        used = {node.op_type for attribute in branch.attribute for node in attribute.g.node}
+        assert used & {"Conv", "ConvTranspose"} == {operator}
+        small = Model.from_bytes(with_manifest(graph, tiny.manifest(input_hw=HW)))
+        (prediction,) = small.predict(frames(1, seed=1), -math.inf)
+        assert prediction.fine is not None
+        maps[operator] = prediction.fine.cam
+    assert np.allclose(maps["Conv"], maps["ConvTranspose"], rtol=1e-4, atol=1e-5 * np.abs(maps["Conv"]).max())
