@@ -126,7 +126,6 @@ def _save_arrays(model: Any, images: "Image", path: Path) -> None:
 def _file(graph: "onnx.ModelProto", width: float, side: int, precision: str, images: "Image") -> bytes:
     """A file for the line, with what the bundled one says of itself where that is no matter of speed."""
     from edge_runtime.cam import class_activation_map
-    from edge_runtime.inspector import Inspector
     from edge_runtime.manifest import HeatScale
     from edge_runtime.model import Model
     from export import convert, golden
@@ -137,12 +136,9 @@ def _file(graph: "onnx.ModelProto", width: float, side: int, precision: str, ima
     low, high = float(np.median(maps)), float(np.max(maps))
     scale = HeatScale(cold=low, hot=high)
     levels = draft.calibration.model_copy(update={"coarse": scale, "fine": scale})
-    inspector = Inspector(
-        Model.from_bytes(convert.with_manifest(graph, draft.model_copy(update={"calibration": levels})))
-    )
-    asked = [(image, inspector.model.predict(image[np.newaxis])[0]) for image in images[:3]]
-    recorded = [golden.record(image, 0, one.logits, inspector.judge(one).maps, levels) for image, one in asked]
-    return convert.with_manifest(graph, draft.model_copy(update={"calibration": levels, "golden": tuple(recorded)}))
+    nearly = Model.from_bytes(convert.with_manifest(graph, draft.model_copy(update={"calibration": levels})))
+    recorded = tuple(golden.record(nearly, golden.prepared(image), 0) for image in images[:3])
+    return convert.with_manifest(graph, nearly.manifest.model_copy(update={"golden": recorded}))
 
 
 def _manifest(width: float, side: int, precision: str) -> "Manifest":

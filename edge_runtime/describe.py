@@ -22,7 +22,9 @@ def described(manifest: Manifest) -> dict[str, str]:
         **{f"doubt {number}": doubt for number, doubt in enumerate(training.doubts, 1)},
         "validation": f"AUROC {training.validation_auroc:.4f}",
         "parity": f"in float, {parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
+        "tolerances": f"golden frames within {manifest.golden_tolerance:g} of their answers, fine maps within {manifest.fine_tolerance:.2g} of adding up",
         "golden frames": str(len(manifest.golden)),
+        "made with": _versions(training.versions | parity.versions),
     }
 
 
@@ -32,8 +34,13 @@ def _precision(manifest: Manifest) -> str:
         return "fp32"
     return (
         f"int8 ({found.scheme}; {found.speedup:.1f} times as fast as fp32 where it was exported, {found.missed} more defects "
-        f"missed, {100 * found.flips:.2g} % of the verdicts differ)"
+        f"missed, {100 * found.flips:.2g} % of the verdicts differ, AUROC {found.auroc_drop:.2g} lower, CAM correlation "
+        f"{found.cam_correlation:.3f}, boxes IoU {found.box_iou:.3f}, fine maps within {found.fine_residual:.2g}; ranges of {found.frames} frames)"
     )
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _scale(scale: HeatScale) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 
 from edge_runtime.benchmark.hardware import available_cores
 from edge_runtime.errors import FrameError, ModelError
-from edge_runtime.frames import decode
-from edge_runtime.inspector import Inspector
+from edge_runtime.frames import decode_for
+from edge_runtime.inspector import Inspector, Judgement
 from edge_runtime.manifest import Golden
 from edge_runtime.model import Model
-from edge_runtime.results import Box, agreement
+from edge_runtime.preprocess import prepare
+from edge_runtime.results import Box, Prediction, agreement
 
 BOX_IOU = 0.9
 
@@ -29,24 +30,28 @@ def replay(model: Model) -> Iterator[str]:
         tolerance = model.manifest.golden_tolerance
         if not (logits <= tolerance and map_ <= tolerance and boxes >= BOX_IOU):
             raise ModelError(
-                f"this PC gives other answers than the export: {figures}. Don't inspect with it; report the PC's CPU and onnxruntime version"
+                f"this PC gives other answers than the export: {figures}. Don't inspect with it; report the PC's CPU and its versions of onnxruntime and OpenCV"
             )
         yield f"ok  {figures}"
 
 
+def answer(model: Model, picture: bytes) -> tuple[Prediction, Judgement]:
+    """What the file says of an image file, read, resized, judged and explained as on the line. Raises FrameError."""
+    image, _ = decode_for(picture, model.manifest.needed_hw)
+    inspector = Inspector(model)
+    (prediction,) = model.predict(prepare(image, model.input_hw)[np.newaxis], inspector.explain_from)
+    return prediction, inspector.judge(prediction)
+
+
 def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
     """(logits, CAM, smallest box IoU); the first two relative to the expected size where that is above one logit."""
-    try:
-        image = decode(base64.b64decode(golden.png, validate=True))
-    except (ValueError, FrameError) as err:
-        raise ModelError(f"a golden frame is damaged ({err}); export the file again") from None
     expected_cam = np.array(golden.cam, np.float32)
-    if image.shape[:2] != model.input_hw or expected_cam.shape != (model.input_hw[0] // 16, model.input_hw[1] // 16):
-        raise ModelError("a golden frame has another size than the network's input; export the file again")
-    inspector = Inspector(model)
-    (prediction,) = model.predict(image[np.newaxis], inspector.explain_from)
+    if expected_cam.shape != (model.input_hw[0] // 16, model.input_hw[1] // 16):
+        raise ModelError("a golden frame's map has another size than the network's; export the file again")
     try:
-        judged = inspector.judge(prediction)
+        prediction, judged = answer(model, base64.b64decode(golden.png, validate=True))
+    except ValueError:
+        raise ModelError("a golden frame is damaged; export the file again") from None
     except FrameError as err:
         raise ModelError(f"a golden frame {err}") from None
     return (

@@ -122,7 +122,10 @@ class Quantisation(_Frozen):
 
 
 class Golden(_Frozen):
-    """A frame with what the file must answer for it. png: base64, at input size; boxes are half-open xyxy."""
+    """A frame with what the file must answer for it; boxes are half-open xyxy in input pixels.
+
+    png: base64 of an image file: at input size, or as the camera wrote it, so that decoding and resizing are checked, too.
+    """
 
     png: str
     label: Literal["good", "anomaly"]

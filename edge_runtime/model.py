@@ -138,6 +138,9 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
     missing = set(HEAD_OUTPUTS + PER_FRAME_OUTPUTS) - outputs.keys()
     if missing:
         raise ModelError(f"it lacks the outputs {', '.join(sorted(missing))}")
+    unknown = outputs.keys() - set(HEAD_OUTPUTS + PER_FRAME_OUTPUTS)
+    if unknown:
+        raise ModelError(f"it has outputs that no model of ours has: {', '.join(sorted(unknown))[:80]}")
     channels = outputs["block5_conv3"].shape[-1]
     expected = {
         "logits": [2],

@@ -134,19 +134,14 @@ def main(
             "no way to quantise passes the gate; nothing was written. --precision auto would ship fp32, and its report shows why"
         )
     chosen, calibration = choice.candidate, choice.candidate.calibration
-    manifest = choice.described.model_copy(
-        update={
-            "calibration": calibration,
-            "parity": agreed,
-            "golden": tuple(
-                golden.record(images[row], labels[row], chosen.answers.logits[row], chosen.seen.maps(row), calibration)
-                for row in golden.choose(chosen.answers.margins.tolist(), labels)
-            ),
-        }
-    )
+    described = choice.described.model_copy(update={"calibration": calibration, "parity": agreed})
+    nearly = Model.from_bytes(convert.with_manifest(chosen.graph, described))
+    files = intake.files(split.validation, root)
+    recorded = golden.record_all(nearly, chosen.answers.margins.tolist(), labels, images, files)
+    manifest = described.model_copy(update={"golden": recorded})
     data_out = convert.with_manifest(chosen.graph, manifest)
     written = Model.from_bytes(data_out)
-    parity.check_line(written, intake.files(split.validation, root), chosen.answers)
+    parity.check_line(written, files, chosen.answers)
     write_bytes(out, data_out)
     promises = doubts(run, calibration, terms)
     for doubt in promises:

@@ -1,5 +1,6 @@
 """Two folders in, one file across, verdicts out: the real commands, at sizes a test can afford."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from export import convert, intake
 from export.__main__ import main as export
 from export.parity import ParityError
 from tests.conftest import Run
+from tests.runtime.test_hostile_models import otherwise
 from tests.train.test_vgg import published_file
 
 KINDS = {
@@ -99,6 +101,8 @@ def test_from_two_folders_to_verdicts(
     assert [manifest.training.data_sha256, list(manifest.input_hw)] == [asked["data_sha256"], asked["input_hw"]]
     assert manifest.parity.frames == len(json.loads((run / "split.json").read_text())["validation"])
     assert {golden.label for golden in manifest.golden} == {"good", "anomaly"}
+    whole = {path.read_bytes() for path in (bangles / "anomaly").iterdir()}  # 640 x 480: resized at every check
+    assert all(base64.b64decode(golden.png) in whole for golden in manifest.golden[1:])
 
     assert edge_detect("check", part).returncode == 0
     done = edge_detect(bangles, "-m", part, "-o", "out", "--exit-zero")
@@ -280,6 +284,17 @@ def test_a_file_with_another_rule_for_decoding_than_the_training_had_is_refused(
     with pytest.raises(ParityError, match="decoded or resized in another way there"):
         export(run / "model.keras", tmp_path / "part.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.xdist_group("export")
+def test_a_pc_that_resizes_otherwise_is_refused_by_the_golden_frames(
+    bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
+) -> None:
+    run = trained("slim", bangles, runs, module)
+    export(run, tmp_path / "part.onnx")
+    assert edge_detect("check", "part.onnx").returncode == 0
+    done = edge_detect("check", "part.onnx", env=otherwise(tmp_path / "other"))
+    assert done.returncode == 2 and "golden frame 2 (anomaly): logits differ by" in done.stderr, done.stderr
 
 
 @pytest.mark.xdist_group("export")

@@ -18,10 +18,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.errors import FrameError, ModelError
-from edge_runtime.golden import replay
+from edge_runtime.golden import answer, replay
+from edge_runtime.manifest import Golden
 from edge_runtime.model import MAX_BYTES, Model
 from edge_runtime.onnx_file import seal
 from tests import tiny
+from tests.conftest import Run
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -69,6 +71,10 @@ def without_output(proto: onnx.ModelProto) -> None:
 def renamed_output(proto: onnx.ModelProto) -> None:
     proto.graph.output[1].name = "block5_conv4"
     next(node for node in proto.graph.node if "block5_conv3" in node.output).output[0] = "block5_conv4"
+
+
+def extra_output(proto: onnx.ModelProto) -> None:
+    proto.graph.output.append(helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["N", tiny.CHANNELS, 1, 1]))
 
 
 def output_of_doubles(proto: onnx.ModelProto) -> None:
@@ -172,6 +178,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "manifest of 70 MB": (lambda proto: setattr(proto.metadata_props[0], "value", "x" * 70_000_000), "characters"),
     "missing output": (without_output, "lacks the outputs block5_conv3"),
     "renamed output": (renamed_output, "lacks the outputs block5_conv3"),
+    "extra output": (extra_output, "outputs that no model of ours has: pooled"),
     "output of another type": (output_of_doubles, "its output `logits` is tensor\\(double\\)"),
     "output of another shape": (
         output_on_its_side,
@@ -219,7 +226,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "infinity in the body": (weights("bias", [np.inf, 0, 0]), "golden frame .*no finite answer"),
     "160 GB of weights, as it says": (enormous_weights, "no ONNX model that can be run"),
     "160 GB of results": (enormous_result, "can't be run"),
-    "golden frame of 900 megapixels": (golden_bomb, "a golden frame is damaged"),
+    "golden frame of 900 megapixels": (golden_bomb, "a golden frame has 30,000 x 30,000 pixels"),
     "golden frame with another answer": (
         described(golden=(tiny.golden().model_copy(update={"logits": (0.0, 3.0)}),)),
         "other answers than the export",
@@ -296,6 +303,49 @@ def test_weights_elsewhere_are_not_even_opened(tmp_path: Path) -> None:
     for name in ("pipe.bin", "link.bin"):
         (tmp_path / "part.onnx").write_bytes(changed(external(name)))
         assert "reads weights from another file" in refused(tmp_path / "part.onnx")
+
+
+OTHER_RESIZE = """
+import cv2
+resize = cv2.resize
+cv2.resize = lambda image, size, interpolation: resize(image, size, interpolation=cv2.INTER_LINEAR)
+"""
+
+
+def otherwise(folder: Path) -> dict[str, str]:
+    """The environment of a PC whose OpenCV doesn't average areas."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(OTHER_RESIZE)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def with_golden(picture: bytes) -> bytes:
+    """The tiny model with a golden frame of any size."""
+    prediction, judged = answer(Model.from_bytes(tiny.model()), picture)
+    golden = Golden(
+        png=base64.b64encode(picture).decode(),
+        label="anomaly",
+        logits=(float(prediction.logits[0]), float(prediction.logits[1])),
+        cam=tuple(tuple(map(float, row)) for row in judged.maps.coarse),
+        boxes_xyxy=tuple((box.x0, box.y0, box.x1, box.y1) for box in (defect.box for defect in judged.defects)),
+    )
+    return tiny.model(tiny.manifest(golden=(golden,)))
+
+
+def test_an_opencv_that_resizes_otherwise_is_refused_before_the_first_frame(edge_detect: Run, tmp_path: Path) -> None:
+    """A square of lines, five times as large as the input. Averaged it is bright; between the averages' middles it is dark."""
+    image = tiny.frame((160, 80, 320, 240), (480, 320))
+    image[:, 2::5] = 40
+    tiny.write_frames(tmp_path, {"frames/lines.png": image})
+    (tmp_path / "part.onnx").write_bytes(with_golden((tmp_path / "frames/lines.png").read_bytes()))
+    other = otherwise(tmp_path / "other")
+    inspect = ["inspect", "frames", "-m", "part.onnx", "-o"]
+    assert edge_detect("check", "part.onnx").returncode == 0
+    assert edge_detect(*inspect, "out").returncode == 1  # the square is found
+    for command in (["check", "part.onnx"], [*inspect, "refused"]):
+        done = edge_detect(*command, env=other)
+        assert done.returncode == 2 and "this PC gives other answers than the export" in done.stderr, done.stderr
+    assert edge_detect(*inspect, "unchecked", "--no-check", env=other).returncode == 0  # and is overlooked there
 
 
 def test_a_byte_flipped_anywhere_is_found() -> None:
