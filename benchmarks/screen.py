@@ -12,6 +12,7 @@ import urllib.request
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
