@@ -77,7 +77,7 @@ def ms_per_frame(model: Path, frames: list[Path], out: Path, *options: object) -
 def _look() -> None:
     """An open page, which takes all it is sent."""
     with (
-        suppress(OSError),
+        suppress(OSError, HTTPException),
         urllib.request.urlopen(f"http://{ADDRESS}/api/events") as events,
         open(os.devnull, "wb") as gone,
     ):
