@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 FULL, SLIM = 1.0, 0.25
 MARGIN = -4.0
-"""Logits: every frame passes, as nearly every frame on a line does. What a reject costs on top is asked for with a threshold of 0."""
+"""Logits of the frame nearest to a reject: all pass, as nearly every frame on a line does. What a reject costs on top is asked for
+with a threshold of 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ def _random(width: float, side: int, images: "Image") -> Any:
             layer.set_weights([generator.normal(0, spread, kernel.shape).astype(np.float32), np.zeros_like(bias)])
     model.get_layer("dense").set_weights([model.get_layer("dense").get_weights()[0] / 20, np.zeros(1, np.float32)])
     model.get_layer("logits").set_weights([np.array([[-1, 1]], np.float32), np.zeros(2, np.float32)])
-    logits = model.predict(images, verbose=0).mean(axis=0)
-    shift = (MARGIN - (logits[1] - logits[0])) / 2
+    logits = model.predict(images, verbose=0)
+    shift = (MARGIN - (logits[:, 1] - logits[:, 0]).max()) / 2
     model.get_layer("logits").set_weights([np.array([[-1, 1]], np.float32), np.array([-shift, shift], np.float32)])
     return model
 

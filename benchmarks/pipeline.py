@@ -26,7 +26,8 @@ from edge_runtime.benchmark.profile import Profile
 from edge_runtime.frames import FrameFile
 from edge_runtime.inspector import Inspector
 from edge_runtime.line.ledger import Ledger
-from edge_runtime.line.pipeline import Pictures, Pipeline, Work, encode
+from edge_runtime.line.pictures import Pictures, encode
+from edge_runtime.line.pipeline import Pipeline, Work
 from edge_runtime.model import Model
 from edge_runtime.results import Frame
 from edge_runtime.views.overlay import Painter

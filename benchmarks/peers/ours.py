@@ -18,7 +18,8 @@ from edge_runtime.benchmark.profile import Profile
 from edge_runtime.frames import FrameFile
 from edge_runtime.inspector import Inspector
 from edge_runtime.line.ledger import Ledger
-from edge_runtime.line.pipeline import Pictures, Pipeline, Work
+from edge_runtime.line.pictures import Pictures
+from edge_runtime.line.pipeline import Pipeline, Work
 from edge_runtime.model import Model
 
 

@@ -17,7 +17,8 @@ from edge_runtime.benchmark.trial import Measured, Trial
 from edge_runtime.errors import EdgeDetectError, FrameError
 from edge_runtime.inspector import Inspector
 from edge_runtime.line.ledger import Ledger
-from edge_runtime.line.pipeline import Outcome, Pictures, Pipeline, Work
+from edge_runtime.line.pictures import Pictures
+from edge_runtime.line.pipeline import Outcome, Pipeline, Work
 from edge_runtime.model import Model
 
 

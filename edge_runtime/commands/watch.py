@@ -34,8 +34,6 @@ from edge_runtime.line.supervisor import Supervisor
 if TYPE_CHECKING:
     from edge_runtime.serve.board import Board
 
-FOR_THE_SCREEN = ("overlay", "input", "heat", "panel")
-
 
 def watch(
     folders: Annotated[list[str], typer.Argument(metavar="DIR", hidden=True)],
@@ -102,14 +100,11 @@ def watch(
     for folder in folders:
         if not os.path.isdir(folder):
             raise UsageError(f"{folder}: no such folder; watch needs the folders that cameras write to")
-    kinds = running.kinds(save)
-    if serve:
-        kinds = tuple(dict.fromkeys((*kinds, *FOR_THE_SCREEN)))
     job = Job(
         inputs=tuple(folders),
         model=str(model),
         out=str(out),
-        kinds=kinds,
+        kinds=running.kinds(save),
         save_for=save_for,
         threshold=threshold,
         single_box=single_box,
@@ -119,7 +114,7 @@ def watch(
         provider=provider,
         jobs=jobs,
         threads=threads,
-        previews=bool(serve),
+        screen=bool(serve),
         watching=Watching(
             settle_s=settle_ms / 1000,
             incomplete_s=incomplete_after,

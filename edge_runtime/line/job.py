@@ -27,8 +27,8 @@ class Watching:
 @dataclass(frozen=True, slots=True)
 class Job:
     """inputs: folders, files, globs or lists; listed: what came on stdin, for `-`. kinds: pictures; save_for: `anomaly`,
-    `error` (the files of frames that could not be judged, too) or `all`. jobs, threads: 0 chooses. previews: small pictures of the newest frames in the events. crashed: frame -> how
-    many workers died over it."""
+    `error` (the files of frames that could not be judged, too) or `all`. jobs, threads: 0 chooses. screen: whether an
+    operator screen wants pictures of its own. crashed: frame -> how many workers died over it."""
 
     inputs: tuple[str, ...]
     model: str
@@ -45,7 +45,7 @@ class Job:
     provider: str = "cpu"
     jobs: int = 0
     threads: int = 0
-    previews: bool = False
+    screen: bool = False
     watching: Watching | None = None
     crashed: dict[str, int] = field(default_factory=dict)
 

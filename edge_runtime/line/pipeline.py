@@ -5,7 +5,6 @@ A frame stays with its thread: OpenCV, onnxruntime and hashing let go of Python'
 cores without waiting for one another.
 """
 
-import errno
 import hashlib
 import os
 import time
@@ -14,26 +13,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-import cv2
-import numpy as np
-
 from edge_runtime import frames
-from edge_runtime.errors import FrameError, OutputError
+from edge_runtime.errors import FrameError
 from edge_runtime.frames import FrameFile
 from edge_runtime.inspector import Inspector
-from edge_runtime.line.durable import write_bytes
 from edge_runtime.line.ledger import Ledger, file_state
+from edge_runtime.line.pictures import Pictures, encode, keep
 from edge_runtime.line.record import Row
-from edge_runtime.results import Frame, Image, Inspection, Verdict
+from edge_runtime.line.screen import KINDS, Screen
+from edge_runtime.results import Frame, Inspection, Maps, Verdict
 from edge_runtime.views import overlay
 
-MAX_NAME_BYTES = 200
-NAME_TROUBLE = {errno.ENAMETOOLONG, errno.EINVAL, errno.ENOENT, errno.EILSEQ}
-"""What a disk says of a name that it can't have."""
-MAX_JPEG_SIDE = 65_500
 LULL_S = 0.01
 TICK_S = 0.02 if os.name == "nt" else 0.01
 """Two changes of a file within one tick of its clock look like one. Windows' clock ticks 64 times a second."""
@@ -55,19 +48,6 @@ class Work:
     file: FrameFile
     caution: Caution = Caution.NONE
     skip: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Which pictures to write (names from overlay.PICTURES), and whether for good frames too. failed: keep the file of a frame
-    that could not be judged, as it was read."""
-
-    kinds: tuple[str, ...] = ("overlay",)
-    for_all: bool = False
-    failed: bool = False
-
-    def wanted(self, verdict: Verdict) -> bool:
-        return bool(self.kinds) and (self.for_all or verdict is Verdict.ANOMALY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +87,8 @@ def _never(_: FrameFile, __: FrameError) -> bool:
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """jobs: frames in work at once. began: told of each frame when work on it begins and, every second or so, that it goes on, from
-    any thread. put_off: asked whether
-    a frame that can't be read or decoded may still become readable; then it gets no row now. previews_s: time between two
-    previews, None for none."""
+    any thread. put_off: asked whether a frame that can't be read or decoded may still become readable; then it gets no row
+    now. screen: where there is an operator screen, which wants pictures of its own."""
 
     inspector: Inspector
     ledger: Ledger
@@ -117,8 +96,7 @@ class Pipeline:
     jobs: int = 1
     began: Callable[[FrameFile], None] = _ignore
     put_off: Callable[[FrameFile, FrameError], bool] = _never
-    previews_s: float | None = None
-    _previewed: dict[str | None, float] = field(default_factory=dict)
+    screen: Screen | None = None
 
     def run(self, source: Iterable[Work | None]) -> Iterator[Outcome]:
         """Outcomes, in the order of the source. None in it means that nothing more is there for now. Raises OutputError where
@@ -136,6 +114,8 @@ class Pipeline:
                 most = 0 if alone else 2 * self.jobs - 1
                 while len(under_way) > most or (under_way and under_way[0][1].done()):
                     yield self._commit(*under_way.popleft())
+                if self.screen is not None:
+                    self.screen.queued()
                 under_way.append((work.file, pool.submit(self._judge, work, painter)))
                 if alone:
                     yield self._commit(*under_way.popleft())
@@ -157,6 +137,8 @@ class Pipeline:
         elapsed: dict[str, float] = {}
         data = b""
         pulse = _Pulse(lambda: self.began(file))
+        if self.screen is not None:
+            self.screen.started()
         try:
             with _timed(elapsed, "read"):
                 if work.caution >= Caution.DONT_READ:
@@ -187,18 +169,42 @@ class Pipeline:
             inspection, judgement = self.inspector.inspect(frame)
         except FrameError as err:
             return self._failed(file, data, sha256, err, elapsed, state)
-        pictures: dict[str, str] = {}
         with _timed(elapsed, "write"):
-            if self.pictures.wanted(inspection.verdict):
-                for kind in self.pictures.kinds:
-                    pulse.beat()
-                    drawn = painter(kind, frame.image, inspection, judgement.maps)
-                    suffix = ".png" if kind == "heat" else ".jpg"
-                    pictures[kind] = self._keep(kind, frame.source, frame.sha256, suffix, encode(drawn))
-            preview = None
-            if self._preview_is_due(file.camera, inspection.verdict):
-                preview = b64encode(encode(painter.preview(frame.image, inspection, judgement.maps))).decode()
+            pictures, preview = self._draw(file.camera, frame, inspection, judgement.maps, painter, pulse)
         return _Judged(replace(inspection, elapsed_ms=elapsed | inspection.elapsed_ms), pictures, state, preview)
+
+    def _draw(
+        self,
+        camera: str | None,
+        frame: Frame,
+        inspection: Inspection,
+        maps: Maps,
+        painter: overlay.Painter,
+        pulse: "_Pulse",
+    ) -> tuple[dict[str, str], str | None]:
+        """(kind -> picture, preview): what was asked for, and what the screen would like as far as there is time."""
+        pictures: dict[str, str] = {}
+
+        def draw(kind: str) -> None:
+            pulse.beat()
+            drawn = encode(painter(kind, frame.image, inspection, maps))
+            suffix = ".png" if kind == "heat" else ".jpg"
+            pictures[kind] = keep(self.ledger.out, kind, frame.source, frame.sha256, suffix, drawn)
+
+        wanted = self.pictures.wanted(inspection.verdict)
+        for kind in self.pictures.kinds if wanted else ():
+            draw(kind)
+        if self.screen is None:
+            return pictures, None
+        has_time = self.screen.has_time()
+        with self.screen.spending():
+            for kind in KINDS if wanted and has_time else ():
+                if kind not in pictures:
+                    draw(kind)
+            at_once = has_time and inspection.verdict is Verdict.ANOMALY
+            if not (self.screen.preview_is_due(camera) or at_once):
+                return pictures, None
+            return pictures, b64encode(encode(painter.preview(frame.image, inspection, maps))).decode()
 
     def _failed(
         self,
@@ -213,30 +219,9 @@ class Pipeline:
         kept = {}
         if self.pictures.failed and sha256 is not None:
             suffix = os.path.splitext(file.source)[1]
-            kept["error"] = self._keep("error", file.source, sha256, suffix, data)
+            kept["error"] = keep(self.ledger.out, "error", file.source, sha256, suffix, data)
         failed = Inspection(file.source, sha256, None, Verdict.ERROR, elapsed_ms=elapsed, error=f"{file.source} {err}")
         return _Judged(failed, kept, state)
-
-    def _keep(self, kind: str, source: str, sha256: str, suffix: str, content: bytes) -> str:
-        """Write a picture and return its path relative to OUT: named after the frame, or by its hash where the disk of OUT can't
-        have such a name."""
-        name = f"{kind}/{picture_name(source, sha256, suffix)}"
-        try:
-            write_bytes(self.ledger.out / name, content)
-        except OutputError as err:
-            if getattr(err.__context__, "errno", None) not in NAME_TROUBLE:
-                raise
-            name = f"{kind}/{sha256}{suffix}"
-            write_bytes(self.ledger.out / name, content)
-        return name
-
-    def _preview_is_due(self, camera: str | None, verdict: Verdict) -> bool:
-        if self.previews_s is None:
-            return False
-        due = time.monotonic() - self._previewed.get(camera, -1e9) >= self.previews_s
-        if due or verdict is Verdict.ANOMALY:
-            self._previewed[camera] = time.monotonic()
-        return due or verdict is Verdict.ANOMALY
 
 
 def _wait_a_tick(file: FrameFile) -> None:
@@ -245,33 +230,6 @@ def _wait_a_tick(file: FrameFile) -> None:
     with suppress(OSError):
         age = time.time() - os.stat(file.path).st_mtime
         time.sleep(TICK_S - age if 0 <= age < TICK_S else 0)
-
-
-def picture_name(source: str, sha256: str, suffix: str) -> str:
-    """`<folder>/<name>.<hash><suffix>`: a frame's pictures stand under its own name, and its content's hash keeps those of a
-    frame that is written again apart."""
-    folder, _, name = source.rpartition("/")
-    stem = name.rpartition(".")[0] or name
-    short = stem.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
-    return f"{folder}/{short}.{sha256[:8]}{suffix}".lstrip("/")
-
-
-def encode(image: Image) -> bytes:
-    """A JPEG, or a PNG where there is an alpha channel; pictures beyond JPEG's limit are shrunk to it."""
-    if image.shape[2] == 4:
-        return _encode(".png", image, [])
-    scale = MAX_JPEG_SIDE / max(image.shape[:2])
-    if scale < 1:
-        size = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-
-
-def _encode(suffix: str, image: Image, options: list[int]) -> bytes:
-    done, data = cv2.imencode(suffix, image, options)
-    if not done:
-        raise OutputError(f"cv2 could not encode a picture of {image.shape[1]} x {image.shape[0]} pixels as {suffix}")
-    return data.tobytes()
 
 
 class _Pulse:

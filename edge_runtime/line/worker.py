@@ -30,12 +30,13 @@ from edge_runtime.line.events import Began, Done, Ended, Event, Failed, Preview,
 from edge_runtime.line.folder import Folder
 from edge_runtime.line.job import Job
 from edge_runtime.line.ledger import Ledger, state_of
-from edge_runtime.line.pipeline import Caution, Outcome, Pictures, Pipeline, Work
+from edge_runtime.line.pictures import Pictures
+from edge_runtime.line.pipeline import Caution, Outcome, Pipeline, Work
 from edge_runtime.line.retention import keep_within
+from edge_runtime.line.screen import Screen
 from edge_runtime.line.supervisor import SIGNALS
 from edge_runtime.model import Model
 
-PREVIEWS_S = 0.4
 STATUS_S = 0.5
 
 
@@ -124,8 +125,8 @@ def _watch(job: Job, channel: Channel, stop: threading.Event) -> None:
     with Ledger(Path(job.out), _identity(inspector, folder.base)) as ledger:
         channel.tell(Ready(None, {}))
         threading.Thread(target=keep_within, args=(Path(job.out), job.watching), daemon=True).start()
-        previews_s = PREVIEWS_S if job.previews else None
-        pipeline = Pipeline(inspector, ledger, _pictures(job), setup.jobs, channel.began, folder.put_off, previews_s)
+        screen = Screen(setup.jobs) if job.screen else None
+        pipeline = Pipeline(inspector, ledger, _pictures(job), setup.jobs, channel.began, folder.put_off, screen)
         for outcome in pipeline.run(_telling(folder, ledger, channel, stop)):
             folder.over(outcome)
             channel.over(replace(outcome, row=None) if outcome.still_unreadable else outcome)

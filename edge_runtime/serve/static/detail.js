@@ -115,7 +115,7 @@ function lacking(row) {
   const lacks = [["heat slider", "input", "heat"], ["five steps", "panel"]].filter(([, ...kinds]) => !kinds.every((kind) => kind in row.pictures));
   if (row.score === null || !lacks.length) return null;
   const good = row.verdict === "good" ? ", of good frames only with --save-for all" : "";
-  return el("p", { className: "hint" }, `No ${lacks.map(([words]) => words).join(", no ")}: what they need is made only while watch runs with --serve, or with --save input,heat,panel${good}.`);
+  return el("p", { className: "hint" }, `No ${lacks.map(([words]) => words).join(", no ")}: what they need is made only while watch runs with --serve and no frame waits to be judged, or with --save input,heat,panel${good}.`);
 }
 
 function boxes(row, picture) {
