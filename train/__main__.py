@@ -11,16 +11,18 @@ import typer
 
 from edge_runtime.errors import UsageError, require, run_command
 from edge_runtime.frames import printable
+from edge_runtime.manifest import Manifest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-run_command(lambda: require("keras", "sklearn", "matplotlib", "jinja2", "PIL"))
+run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", "PIL"))
 
-from train import augment
+from train import augment, exported
 from train.job import Order, execute, file_sha256
 from train.recipe import Recipe
 from train.run import Settings, read
 
 WARM_UP = 12
+SCRATCH_WIDTH = 0.25
 
 
 class Backbone(StrEnum):
@@ -44,13 +46,28 @@ def parse_size(text: str) -> tuple[int, int]:
     return size
 
 
+def _as_exported(source: str, found: Manifest, backbone: Backbone, width: float | None, wiring: Wiring) -> float:
+    """The width of an exported file to go on from. Raises UsageError where another network was asked for."""
+    asked = backbone.value, found.width if width is None else width, wiring.value
+    if asked != (found.backbone, found.width, found.wiring):
+        raise UsageError(
+            f"--weights {source}: holds a {found.backbone} of width {found.width:g}, wiring {found.wiring}, "
+            f"not a {asked[0]} of width {asked[1]:g}, wiring {asked[2]}; ask for what it holds with --backbone, --width and "
+            "--wiring, or train with --weights none"
+        )
+    return found.width
+
+
 def main(
     data: Annotated[Path, typer.Argument(help="Folder holding good/ and anomaly/ (or the MVTec layout).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model and the record of its training.")],
     backbone: Annotated[
         Backbone, typer.Option(help="vgg19 is full width; vgg19-slim scales every layer by --width.")
     ] = Backbone.VGG19,
-    width: Annotated[float, typer.Option(min=0.02, max=1.0, help="Width of vgg19-slim.")] = 0.25,
+    width: Annotated[
+        float | None,
+        typer.Option(min=0.02, max=1.0, help="Width of vgg19-slim. Default: that of the weights; 0.25 from scratch."),
+    ] = None,
     wiring: Annotated[
         Wiring,
         typer.Option(
@@ -60,7 +77,7 @@ def main(
     weights: Annotated[
         str,
         typer.Option(
-            help="imagenet, none (from scratch), a notop weights file of Keras, or the RUN/model.keras of an earlier training to go on from. Default: imagenet for vgg19, none for slim."
+            help="imagenet, none (from scratch), a notop weights file of Keras, or what to go on from: the RUN/model.keras of an earlier training, an exported float file, or bundled, the slim network that comes with edge-detect. Default: imagenet for vgg19, none for slim."
         ),
     ] = "",
     input_size: Annotated[
@@ -130,17 +147,24 @@ def main(
     keeps the best epoch so far. RUN/report.html tells what came of it.
     """
     source = weights or ("none" if backbone is Backbone.SLIM else "imagenet")
-    earlier = Path(source) if source.endswith(".keras") else None
+    file = exported.path_of(source)
+    earlier = file or (Path(source) if source.endswith(".keras") else None)
     if backbone is Backbone.SLIM and source != "none" and earlier is None:
         raise UsageError(
-            "vgg19-slim has no published weights: train it with --weights none or from an earlier RUN/model.keras, "
+            "vgg19-slim has no published weights: train it with --weights bundled, none, or a file of an earlier training, "
             "or use --backbone vgg19"
         )
+    if earlier and not earlier.is_file():
+        raise UsageError(
+            f"--weights {earlier}: no such file; expected the RUN/model.keras or the exported file of an earlier training"
+        )
+    if file:
+        width = _as_exported(source, exported.read(file).manifest, backbone, width, wiring)
     pretrained = backbone is Backbone.VGG19 and source != "none" and earlier is None
     # VGG19's own weights know no BatchNorm; from scratch, nothing is learned without.
-    batch_norm = read(earlier.parent)[0].settings.batch_norm if earlier else not pretrained
-    if earlier and not earlier.is_file():
-        raise UsageError(f"--weights {earlier}: no such file; expected the RUN/model.keras of an earlier training")
+    batch_norm = not pretrained
+    if earlier and not file:
+        batch_norm = read(earlier.parent)[0].settings.batch_norm
     recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
@@ -156,9 +180,11 @@ def main(
     settings = Settings(
         product=printable(product or data.absolute().name),
         backbone=backbone.value,
-        width=width if backbone is Backbone.SLIM else 1.0,
+        width=(width or SCRATCH_WIDTH) if backbone is Backbone.SLIM else 1.0,
         wiring=wiring.value,
-        weights=f"an earlier training, sha256 {file_sha256(earlier)}" if earlier else source,
+        weights=f"{'an exported model' if file else 'an earlier training'}, sha256 {file_sha256(earlier)}"
+        if earlier
+        else source,
         batch_norm=batch_norm,
         input_hw=parse_size(input_size),
         recipe=recipe,

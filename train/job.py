@@ -16,7 +16,7 @@ from edge_runtime import frames
 from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.results import Array, Image
-from train import audit, checkpoint, run
+from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, load, name_groups, reuse, split
 from train.run import Settings
@@ -25,7 +25,7 @@ from train.run import Settings
 @dataclass(frozen=True, slots=True)
 class Order:
     """What the command line asks for. settings: but for the hashes, which the frames will tell. earlier: the model.keras
-    to go on from, where the weights come from one. split: the split.json to use again. roi: mask file."""
+    or exported file to go on from, where the weights come from one. split: the split.json to use again. roi: mask file."""
 
     data: Path
     out: Path
@@ -41,7 +41,7 @@ def execute(order: Order) -> dict[str, object]:
     is_new = not order.out.exists()
     with _held(order.out):
         try:
-            build, model = _network(ready.settings, order.earlier)
+            build, model = _network(ready.settings, order.earlier, ready.samples.pick(ready.split.train))
             shortcuts = audit.before(
                 ready.cues, ready.samples.labels, name_groups(ready.samples.frames, ready.settings.group)
             )
@@ -54,11 +54,11 @@ def execute(order: Order) -> dict[str, object]:
         return _train(order.out, ready, build, model, shortcuts)
 
 
-def _network(settings: Settings, earlier: Path | None) -> tuple[Any, Any]:
+def _network(settings: Settings, earlier: Path | None, train: Samples) -> tuple[Any, Any]:
     """(what makes the network for an input (height, width), the network with its first weights)."""
     import keras  # takes seconds to import: only when the frames are known to be usable
 
-    from train import vgg
+    from train import vgg, weights
 
     keras.utils.set_random_seed(settings.recipe.seed)
 
@@ -66,10 +66,12 @@ def _network(settings: Settings, earlier: Path | None) -> tuple[Any, Any]:
         return vgg.build(input_hw, settings.width, settings.wiring, settings.batch_norm)
 
     model = build(settings.input_hw)
-    if earlier:
-        vgg.load_earlier(model, earlier)
+    if earlier and earlier.suffix == ".onnx":
+        weights.load_exported(model, exported.read(earlier), train.images)
+    elif earlier:
+        weights.load_earlier(model, earlier)
     elif settings.weights != "none":
-        vgg.load_backbone_weights(model, settings.weights)
+        weights.load_backbone_weights(model, settings.weights)
     return build, model
 
 

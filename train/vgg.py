@@ -1,12 +1,9 @@
 """VGG19 -> global average pooling -> Dense(1) -> Dense(2), at any width, with or without BatchNorm."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import keras
 from keras import layers
-
-from edge_runtime.errors import UsageError, first_line
 
 Wiring = Literal["exact", "full"]
 
@@ -64,33 +61,3 @@ def freeze(model: keras.Model, blocks: int) -> None:
     for layer in model.layers:
         named = layer.name.startswith("block")
         layer.trainable = not (named and int(layer.name[len("block")]) <= blocks)
-
-
-def load_earlier(model: keras.Model, path: Path) -> None:
-    """Go on from an earlier training of the same network. Raises UsageError."""
-    try:
-        model.set_weights(keras.models.load_model(path, compile=False).get_weights())
-    except Exception as err:  # Keras raises whatever zip, JSON and HDF5 readers raise
-        raise UsageError(
-            f"--weights {path}: expected the model of an earlier training with the same backbone, width and wiring ({first_line(err)})"
-        ) from None
-
-
-def load_backbone_weights(model: keras.Model, weights: str) -> None:
-    """Copy VGG19's convolutions into a model built without BatchNorm at width 1.
-
-    weights: `imagenet` (Keras downloads its file), or the path of a file in the layout of the one that
-    Keras publishes (vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5). Raises UsageError.
-    """
-    try:
-        source = keras.applications.VGG19(include_top=False, weights=weights)
-        for layer in source.layers:
-            if layer.weights and layer.name in {own.name for own in model.layers}:
-                model.get_layer(layer.name).set_weights(layer.get_weights())
-    except Exception as err:  # Keras raises whatever its HDF5 reader and its downloader raise.
-        hint = (
-            "Keras could not download them; on a PC without internet pass the file with --weights FILE"
-            if weights == "imagenet"
-            else "expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 as Keras publishes it"
-        )
-        raise UsageError(f"--weights {weights}: {hint} ({first_line(err)})") from err

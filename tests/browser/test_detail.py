@@ -185,7 +185,9 @@ def test_what_was_not_stored_is_said(page: Any, tmp_path: Path) -> None:
     page.goto(f"{server.url}/#/frame/1")
     said = page.locator(".detail-main .hint")
     expect(said).to_have_text(
-        re.compile("^No heat slider, no five steps: .* --serve, or with --save input,heat,panel.$")
+        re.compile(
+            "^No heat slider, no five steps: .* --serve and no frame waits to be judged, or with --save input,heat,panel.$"
+        )
     )
     expect(page.get_by_label("Heat")).to_have_count(0)
     page.evaluate("location.hash = '#/frame/2'")

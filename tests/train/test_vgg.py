@@ -8,11 +8,13 @@ import pytest
 from edge_runtime import cam
 from edge_runtime.cam import Head
 from edge_runtime.errors import UsageError
+from edge_runtime.manifest import Quantisation
+from edge_runtime.onnx_file import seal
 from export.convert import fold, head_weights, to_onnx, with_manifest
 from export.parity import ask_file, ask_keras
 from tests import tiny
 from tests.export.runs import described
-from train import vgg
+from train import exported, vgg, weights
 from train.place import with_cells
 
 HW = (32, 64)
@@ -107,7 +109,7 @@ def published_file(path: Path, wrong: str = "", scale: float = 1.0) -> dict[str,
 def test_the_weights_file_that_keras_publishes_is_read(tmp_path: Path) -> None:
     stored = published_file(tmp_path / "notop.h5")
     model = vgg.build(HW, 1.0, "exact", batch_norm=False)
-    vgg.load_backbone_weights(model, str(tmp_path / "notop.h5"))
+    weights.load_backbone_weights(model, str(tmp_path / "notop.h5"))
     for name in ("block1_conv1", "block3_conv4", "block5_conv3"):
         assert all(
             np.array_equal(ours, theirs)
@@ -123,7 +125,7 @@ def test_another_file_is_refused_with_what_was_expected(wrong: str, tmp_path: Pa
     elif wrong == "text":
         path.write_text("hello")
     with pytest.raises(UsageError, match=r"expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop\.h5"):
-        vgg.load_backbone_weights(vgg.build(HW, 1.0, "exact", batch_norm=False), str(path))
+        weights.load_backbone_weights(vgg.build(HW, 1.0, "exact", batch_norm=False), str(path))
 
 
 def test_without_internet_the_imagenet_weights_are_asked_for_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,17 +134,56 @@ def test_without_internet_the_imagenet_weights_are_asked_for_as_a_file(monkeypat
 
     monkeypatch.setattr("keras.src.applications.vgg19.file_utils.get_file", offline)
     with pytest.raises(UsageError, match="pass the file with --weights FILE"):
-        vgg.load_backbone_weights(vgg.build(HW, 1.0, "exact", batch_norm=False), "imagenet")
+        weights.load_backbone_weights(vgg.build(HW, 1.0, "exact", batch_norm=False), "imagenet")
 
 
 def test_a_training_goes_on_from_an_earlier_one_of_the_same_shape(tmp_path: Path) -> None:
     earlier = randomised("exact", True, seed=4)
     earlier.save(tmp_path / "model.keras")
     model = vgg.build(HW, 0.05, "exact", batch_norm=True)
-    vgg.load_earlier(model, tmp_path / "model.keras")
+    weights.load_earlier(model, tmp_path / "model.keras")
     assert all(
         np.array_equal(ours, theirs) for ours, theirs in zip(model.get_weights(), earlier.get_weights(), strict=True)
     )
     for other in (vgg.build(HW, 0.1, "exact", batch_norm=True), vgg.build(HW, 0.05, "full", batch_norm=True)):
         with pytest.raises(UsageError, match="same backbone, width and wiring"):
-            vgg.load_earlier(other, tmp_path / "model.keras")
+            weights.load_earlier(other, tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize("wiring", ["exact", "full"])
+def test_a_training_goes_on_from_an_exported_file_as_if_nothing_had_been_folded(
+    wiring: vgg.Wiring, tmp_path: Path
+) -> None:
+    """The network answers as the file does, and in training mode too: its BatchNorms fit the frames at hand."""
+    trained = randomised(wiring, True, seed=5)
+    proto = to_onnx(fold(trained, described(HW, width=0.05, wiring=wiring)), "block3_conv4")
+    says = {"wiring": wiring, "explanation": "exact" if wiring == "exact" else "approximate"}
+    file = tmp_path / "part.onnx"
+    file.write_bytes(with_manifest(proto, tiny.manifest(input_hw=HW, **says)))
+    model = vgg.build(HW, 0.05, wiring, batch_norm=True)
+    weights.load_exported(model, exported.read(file), IMAGES)
+    frames, expected = IMAGES.astype(np.float32), trained.predict(IMAGES.astype(np.float32), verbose=0)
+    assert np.allclose(model.predict(frames, verbose=0), expected, rtol=1e-4, atol=1e-4)
+    assert np.allclose(model(frames, training=True), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_a_file_that_training_can_not_go_on_from_is_refused_in_words(tmp_path: Path) -> None:
+    whole, costs = tiny.model(), dict.fromkeys(Quantisation.model_fields, 0) | {"scheme": "minmax"}
+    bad = {
+        "No such file": None,
+        "is damaged": whole[:1000] + b"x" + whole[1001:],
+        "was not exported by edge-detect": whole[: -len(seal(b""))],
+        "INT8 file": tiny.model(tiny.manifest(precision="int8", quantisation=Quantisation.model_validate(costs))),
+    }
+    for words, data in bad.items():
+        file = tmp_path / "part.onnx"
+        file.unlink(missing_ok=True)
+        if data is not None:
+            file.write_bytes(data)
+        with pytest.raises(UsageError, match=words):
+            exported.read(file)
+    (tmp_path / "other.onnx").write_bytes(whole)
+    with pytest.raises(UsageError, match="other layers"):
+        weights.load_exported(
+            vgg.build(HW, 0.05, "exact", batch_norm=True), exported.read(tmp_path / "other.onnx"), IMAGES
+        )
