@@ -49,16 +49,21 @@ def read(path: Path) -> Exported:
     except ModelError as err:
         raise UsageError(f"--weights {path}: {err}") from None
     stored = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
-    for node in proto.graph.node:
-        if node.op_type == "Constant":
-            stored[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    return Exported(
-        found,
-        [
-            (stored[node.input[1]].transpose(2, 3, 1, 0), stored[node.input[2]])
-            for node in proto.graph.node
-            if node.op_type == "Conv"
-        ],
-        (stored["dense_weights"], stored["dense_bias"]),
-        (stored["output_weights"], stored["output_bias"]),
-    )
+    stored |= {
+        node.output[0]: numpy_helper.to_array(node.attribute[0].t)
+        for node in proto.graph.node
+        if node.op_type == "Constant"
+    }
+    try:
+        return Exported(
+            found,
+            [
+                (stored[node.input[1]].transpose(2, 3, 1, 0), stored[node.input[2]])
+                for node in proto.graph.node
+                if node.op_type == "Conv"
+            ],
+            (stored["dense_weights"], stored["dense_bias"]),
+            (stored["output_weights"], stored["output_bias"]),
+        )
+    except (KeyError, IndexError):
+        raise UsageError(f"--weights {path}: holds other layers than export writes") from None

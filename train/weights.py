@@ -50,12 +50,9 @@ def load_exported(model: keras.Model, exported: Exported, images: Image) -> None
 
     Export folds every BatchNorm into its convolution. Training needs them back, or it would hardly learn: each is set to the
     mean and variance that its convolution has on the frames at hand, and to undo just that; the network answers as the file
-    does. images: (n, h, w, 3) uint8 BGR at the network's input size. Raises UsageError for a file with other layers.
+    does. images: (n, h, w, 3) uint8 BGR at the network's input size.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    own = [tuple(model.get_layer(norm.name.removesuffix("_bn")).kernel.shape) for norm in norms]
-    if own != [kernel.shape for kernel, _ in exported.convolutions]:
-        raise UsageError("--weights: the file has other layers than its own description says; export it again")
     model.get_layer("dense").set_weights(list(exported.dense))
     model.get_layer("logits").set_weights(list(exported.logits))
     biases = [bias for _, bias in exported.convolutions]
