@@ -10,6 +10,7 @@ from typing import Annotated
 import onnx
 import typer
 
+from edge_runtime.benchmark.hardware import hardware
 from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -58,8 +59,11 @@ def main(
         str, typer.Option("--gate", help="What INT8 may cost, NAME=NUMBER,...; a wrong name lists all.")
     ] = "",
     reduce_range: Annotated[
-        bool, typer.Option("--reduce-range", help="7-bit weights, for processors without VNNI, whose sums saturate.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="7-bit weights, for processors without VNNI, whose sums saturate. Default: as this PC's processor needs."
+        ),
+    ] = None,
     fine_layer: Annotated[
         FineLayer, typer.Option(help="Layer of the fine map that draws the boxes.")
     ] = FineLayer.BLOCK3_CONV4,
@@ -84,7 +88,7 @@ def main(
 
     The threshold gives escapes and false rejects the same weight unless --max-false-rejects or --cost-escape says otherwise.
     """
-    if precision is Precision.FP32 and (calibration_dir or gate_limits or reduce_range):
+    if precision is Precision.FP32 and (calibration_dir or gate_limits or reduce_range is not None):
         raise UsageError("--calibration, --gate and --reduce-range belong to --precision int8 or auto")
     terms = Terms(
         max_false_rejects=share("--max-false-rejects", max_false_rejects),
@@ -128,6 +132,8 @@ def main(
     choice = Choice(plain, draft, ())
     if precision is not Precision.FP32:
         ranges = intake.calibration_frames(split, root, calibration_dir, settings.input_hw)
+        if reduce_range is None:
+            reduce_range = hardware().saturates
         choice = choose(plain, draft, forward, complete, ranges, asked, limits, reduce_range)
     if precision is Precision.INT8 and choice.described.precision != "int8":
         raise EdgeDetectError(

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.common import Spread, in_turns
 from edge_runtime.benchmark import profile
 from edge_runtime.benchmark.compare import changes, refuse_unlike
-from edge_runtime.benchmark.hardware import hardware, peak_mib
+from edge_runtime.benchmark.hardware import Hardware, hardware, peak_mib
 from edge_runtime.benchmark.material import make_frames
 from edge_runtime.benchmark.paced import Arrivals, miss_rate
 from edge_runtime.benchmark.profile import Profile
@@ -307,3 +307,19 @@ def test_memory_of_a_process_that_is_gone_is_not_measured() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     assert peak_mib(process.pid) is None
+
+
+@pytest.mark.parametrize(
+    ("system", "features", "saturates"),
+    [
+        ("Linux x86_64", ("AVX2", "AVX512"), True),
+        ("Linux x86_64", ("AVX2", "AVX512", "VNNI"), False),
+        ("Linux x86_64", ("AVX2", "AVX-VNNI"), False),
+        ("Windows AMD64", None, False),
+        ("Linux aarch64", ("NEON",), False),
+    ],
+)
+def test_int8_weights_get_7_bits_where_the_processor_would_cut_off_sums(
+    system: str, features: tuple[str, ...] | None, saturates: bool
+) -> None:
+    assert Hardware("A", features, 2, None, system).saturates is saturates
