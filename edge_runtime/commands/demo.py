@@ -25,7 +25,7 @@ def demo(
         save_for="all",
         check_first=False,
     )
-    counts = running.follow(job, stopped=console.stop).counts
+    counts = running.follow(job, stopped=lambda _: console.stop()).counts
     if counts["repeated"]:
         console.say(f"{counts['repeated']} frames were judged by an earlier demo.")
     console.say(f"\nLook at the pictures in {out / 'overlay'} and the method's five steps in {out / 'panel'}.")

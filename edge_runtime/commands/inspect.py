@@ -80,12 +80,21 @@ def inspect(
         threads=threads,
     )
     form = "json" if as_json else "none" if quiet else "lines"
-    tally = running.follow(job, form, stopped=console.stop)
-    if not quiet:
+
+    def tell(tally: summary.Tally) -> None:
+        if quiet:
+            return
         summary.show(tally)
         console.say(summary.told(tally, out))
         if tally.counts["proved"]:
             console.say(f"{tally.counts['explained']} of {tally.counts['proved']} rejects pass without their boxes")
+
+    def stopped(tally: summary.Tally) -> None:
+        tell(tally)
+        console.stop()
+
+    tally = running.follow(job, form, stopped=stopped)
+    tell(tally)
     raise typer.Exit(_exit_code(tally.counts, exit_zero))
 
 

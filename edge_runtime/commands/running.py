@@ -35,12 +35,12 @@ def follow(
     job: Job,
     form: str = "lines",
     told: Callable[[Event, Supervisor], None] = lambda _, __: None,
-    stopped: Callable[[], None] = lambda: None,
+    stopped: Callable[[Tally], None] = lambda _: None,
 ) -> Tally:
     """Run a job to its end. Returns what it has come to.
 
-    form: of the rows on stdout, `lines`, `json` or `none`. told: of every event. stopped: called when a signal has
-    stopped the run. Raises EdgeDetectError.
+    form: of the rows on stdout, `lines`, `json` or `none`. told: of every event. stopped: told what the run has come to when a
+    signal has stopped it. Raises EdgeDetectError.
     """
     supervisor = Supervisor(job, console.say)
     tally = Tally()
@@ -55,7 +55,7 @@ def follow(
             progress.show(event, tally)
             told(event, supervisor)
     if signalled:
-        stopped()
+        stopped(tally)
     return tally
 
 

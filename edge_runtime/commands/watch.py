@@ -128,7 +128,7 @@ def watch(
     )
     watched = Watched(f"{', '.join(folders)} with {model} into {out}", out, _board(serve, serve_token, out, model.stem))
     form = "json" if as_json else "none" if quiet else "lines"
-    tally = running.follow(job, form, watched.told, watched.heartbeat.stopping)
+    tally = running.follow(job, form, watched.told, lambda _: watched.heartbeat.stopping())
     if not quiet:
         summary.show(tally)
     console.say(f"stopped; since the start {summary.told(tally, out)}; the same command goes on")

@@ -1,6 +1,7 @@
 """The command as a user has it: a process of its own, its exit code, what it prints and what it leaves behind."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -280,8 +281,10 @@ def test_ctrl_c_keeps_what_is_committed(tiny_model: Path, tmp_path: Path) -> Non
         process.send_signal(signal.SIGINT)
         words = process.stderr.read()
         process.wait(timeout=60)
-    assert process.returncode == 130 and words.strip().startswith("stopped; what was judged is kept")
-    assert 1 <= len(rows(tmp_path / "out")) < 300
+    judged = len(rows(tmp_path / "out"))
+    assert process.returncode == 130 and words.strip().splitlines()[-1].startswith("stopped; what was judged is kept")
+    assert 1 <= judged < 300 and f"{judged} frame" in words
+    assert re.search(rf"^anomaly +{judged} +100.00%", words, re.MULTILINE)
 
 
 def test_info_tells_people_and_programs(edge_detect: Run, tiny_model: Path) -> None:
