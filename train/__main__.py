@@ -46,6 +46,12 @@ def parse_size(text: str) -> tuple[int, int]:
     return size
 
 
+def _default_weights(backbone: Backbone, width: float | None, wiring: Wiring) -> str:
+    if backbone is Backbone.VGG19:
+        return "imagenet"
+    return exported.BUNDLED if width is None and wiring is Wiring.EXACT else "none"
+
+
 def _as_exported(source: str, found: Manifest, backbone: Backbone, width: float | None, wiring: Wiring) -> float:
     """The width of an exported file to go on from. Raises UsageError where another network was asked for."""
     asked = backbone.value, found.width if width is None else width, wiring.value
@@ -77,7 +83,7 @@ def main(
     weights: Annotated[
         str,
         typer.Option(
-            help="imagenet, none (from scratch), a notop weights file of Keras, or what to go on from: the RUN/model.keras of an earlier training, an exported float file, or bundled, the slim network that comes with edge-detect. Default: imagenet for vgg19, none for slim."
+            help="imagenet, none (from scratch), a notop weights file of Keras, or what to go on from: the RUN/model.keras of an earlier training, an exported float file, or bundled, the slim network that comes with edge-detect. Default: imagenet for vgg19; bundled for slim, none where --width or --wiring ask for another."
         ),
     ] = "",
     input_size: Annotated[
@@ -146,7 +152,7 @@ def main(
     A training that was killed goes on after its last epoch when the same command is run again. Ctrl-C ends it early and
     keeps the best epoch so far. RUN/report.html tells what came of it.
     """
-    source = weights or ("none" if backbone is Backbone.SLIM else "imagenet")
+    source = weights or _default_weights(backbone, width, wiring)
     file = exported.path_of(source)
     earlier = file or (Path(source) if source.endswith(".keras") else None)
     if backbone is Backbone.SLIM and source != "none" and earlier is None:

@@ -189,3 +189,13 @@ def test_the_same_training_runs_on_another_backend(frames: Path, tmp_path: Path)
     exported = run("export", tmp_path / "run" / "model.keras", "-o", tmp_path / "part.onnx", TF_CPP_MIN_LOG_LEVEL="3")
     assert exported.returncode == 0, exported.stderr
     assert run("edge_runtime.cli", "check", tmp_path / "part.onnx").returncode == 0
+
+
+def test_a_slim_network_starts_from_the_one_that_comes_along(module: Run, frames: Path, tmp_path: Path) -> None:
+    small = ["--backbone", "vgg19-slim", "--input-size", "32x48", "--epochs", "1", "--validation", "0.3"]
+    done = module("train", frames, "-o", tmp_path / "run", *small)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert settings["weights"].startswith("an exported model, sha256 ") and settings["recipe"]["warm_up"] == 0
+    other = module("train", frames, "-o", tmp_path / "other", *small, "--weights", "bundled", "--width", "0.25")
+    assert other.returncode == 2 and "width" in other.stderr and not (tmp_path / "other").exists()
