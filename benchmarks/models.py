@@ -160,6 +160,7 @@ def _manifest(width: float, side: int, precision: str) -> "Manifest":
             "precision": precision,
             "quantisation": Quantisation.model_validate(nothing) if precision == "int8" else None,
             "fine_tolerance": 1.0,
+            "golden_tolerance": 0.2,
             "calibration": bundled.calibration.model_copy(update={"temperature": 1.0, "threshold": 0.5}),
             "golden": (),
         }

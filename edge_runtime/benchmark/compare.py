@@ -16,7 +16,6 @@ SAME = {
     ("model", "sha256"): "model file",
     ("frames", "sha256"): "frames",
     ("pictures",): "pictures",
-    ("provider",): "provider",
     ("pace",): "pace",
 }
 """What must be the same, for a difference to be one of speed. The setup and the versions may differ: these one compares."""

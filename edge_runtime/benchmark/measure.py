@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,6 @@ def conditions(trial: Trial, frames: Frames, model_sha256: str) -> Report:
         "versions": hardware.versions(),
         "model": {"file": Path(trial.model).name, "sha256": model_sha256},
         "frames": frames.to_json(),
-        "provider": trial.provider,
         "pictures": {"kinds": list(trial.pictures), "for_all": trial.for_all},
         "pace": trial.pace and asdict(trial.pace),
     }
@@ -88,7 +87,9 @@ def cold_start_ms(trial: Trial, out: Path) -> float:
     command = [sys.executable, "-m", "edge_runtime.cli", "inspect", trial.frames[0], "-m", trial.model, "-o", str(out)]
     started = time.perf_counter()
     with subprocess.Popen(
-        [*command, *wanted, "--provider", trial.provider, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, *wanted, "--provider", trial.setup.provider, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         try:
@@ -104,9 +105,11 @@ def cold_start_ms(trial: Trial, out: Path) -> float:
     return elapsed * 1e3
 
 
-def tuning(trial: Trial, cores: int, scratch: Path, say: Say) -> dict[Profile, float]:
-    """Milliseconds per frame with each setup that may be the best."""
-    setups, turns, seconds = tune.candidates(cores), itertools.count(), trial.seconds * TUNING_SHARE
+def tuning(trial: Trial, cores: int, providers: Sequence[str], scratch: Path, say: Say) -> dict[Profile, float]:
+    """Milliseconds per frame with each setup that may be the best. providers: that are there; those that answer otherwise than
+    the golden frames say are left out."""
+    trusted = [name for name in providers if name == "cpu" or _answers_alike(trial.model, name, say)]
+    setups, turns, seconds = tune.candidates(cores, trusted), itertools.count(), trial.seconds * TUNING_SHARE
     say(f"tuning: {len(setups)} setups, {TUNING_ROUNDS} turns of {seconds:g} s each ...")
 
     def measure(setup: Profile) -> float:
@@ -114,3 +117,11 @@ def tuning(trial: Trial, cores: int, scratch: Path, say: Say) -> dict[Profile, f
         return run(replace(trial, setup=setup, out=out, seconds=seconds, pace=None)).ms_per_frame
 
     return tune.timed(setups, measure, TUNING_ROUNDS)
+
+
+def _answers_alike(model: str, provider: str, say: Say) -> bool:
+    command = [sys.executable, "-m", "edge_runtime.cli", "check", model, "--provider", provider]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        say(f"{provider} is left out: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'check fails'}")
+    return done.returncode == 0

@@ -14,12 +14,13 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """jobs: frames in work at once. threads: of onnxruntime for each. spinning: whether these wait busily, which is quicker
-    and keeps the cores warm."""
+    """jobs: frames in work at once. threads: of onnxruntime for each; OpenVINO chooses its own. spinning: whether these wait
+    busily, which is quicker and keeps the cores warm. provider: what runs the network."""
 
     jobs: int
     threads: int
     spinning: bool
+    provider: str = "cpu"
 
     def __post_init__(self) -> None:
         if not (1 <= self.jobs <= 256 and 1 <= self.threads <= 256):
@@ -32,7 +33,9 @@ class Profile:
         return cls(2, cores, spinning=False) if live else cls(cores, 1, spinning=False)
 
     def __str__(self) -> str:
-        return f"jobs {self.jobs}, threads {self.threads}, spinning {'on' if self.spinning else 'off'}"
+        if self.provider != "cpu":
+            return f"jobs {self.jobs}, provider {self.provider}"
+        return f"jobs {self.jobs}, threads {self.threads}, spinning {'on' if self.spinning else 'off'}, provider cpu"
 
 
 def path_of(model: Path) -> Path:

@@ -38,7 +38,6 @@ class Trial:
     warm_up: int = 3
     pictures: tuple[str, ...] = ()
     for_all: bool = False
-    provider: str = "cpu"
     threshold: float = -1.0
     pace: Pace | None = None
     cores: tuple[int, ...] = ()

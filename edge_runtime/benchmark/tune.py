@@ -1,7 +1,7 @@
-"""How many frames at once, with how many threads each? Whatever is fastest on this PC."""
+"""How many frames at once, with how many threads each, and who runs the network? Whatever is fastest on this PC."""
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from edge_runtime.benchmark.profile import Profile
@@ -11,7 +11,7 @@ ALIKE = 0.01
 sooner and which takes less memory."""
 
 
-def candidates(cores: int) -> list[Profile]:
+def candidates(cores: int, providers: Sequence[str]) -> list[Profile]:
     """Setups that fill the cores, half of them (two threads of one core share its arithmetic), and one more than all: while
     one frame waits for the disk, another can be judged."""
     found: dict[Profile, None] = {}
@@ -20,7 +20,9 @@ def candidates(cores: int) -> list[Profile]:
             for spinning in _spinnings(budget // jobs):
                 found[Profile(jobs, budget // jobs, spinning)] = None
     found[Profile(cores + 1, 1, False)] = None
-    return sorted(found, key=lambda one: (one.jobs, one.threads, one.spinning))
+    own = found if "cpu" in providers else ()
+    others = {Profile(one.jobs, 1, False, other): None for other in providers if other != "cpu" for one in found}
+    return sorted((*own, *others), key=lambda one: (one.provider, one.jobs, one.threads, one.spinning))
 
 
 def _spinnings(threads: int) -> Iterator[bool]:

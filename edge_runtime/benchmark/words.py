@@ -25,7 +25,7 @@ def table(found: Report) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in found["versions"].items())),
         ("model", f"{model['file']} ({found['precision']}, input {found['input_hw'][1]}x{found['input_hw'][0]})"),
         ("frames", f"{frames['count']} of {frames['source']}, {frames['size_wh'][0]}x{frames['size_wh'][1]}"),
-        ("setup", f"{setup}, provider {found['provider']}; pictures: {drawn}"),
+        ("setup", f"{setup}; pictures: {drawn}"),
         ("measured", f"{found['samples']} frames in {found['seconds']:.1f} s: {verdicts}"),
         ("throughput", f"{found['throughput_fps']:.1f} frames/s, {1e3 / found['throughput_fps']:.2f} ms per frame"),
         ("latency", f"{_spread(latency)} ms, {_LATENCY[found['pace'] is not None]}"),

@@ -36,7 +36,7 @@ def main() -> None:
 def measure(trial: Trial) -> Measured:
     """Raises EdgeDetectError."""
     setup, paths = trial.setup, [Path(frame) for frame in trial.frames]
-    model = Model.load(Path(trial.model), setup.threads, trial.provider, spinning=setup.spinning)
+    model = Model.load(Path(trial.model), setup.threads, setup.provider, spinning=setup.spinning)
     inspector = Inspector(model, None if trial.threshold < 0 else trial.threshold)
     if trial.warm_up:
         _run(trial, inspector, "warm-up", Arrivals(paths, 0, 0, trial.warm_up + setup.jobs))

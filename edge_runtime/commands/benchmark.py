@@ -55,9 +55,12 @@ def benchmark(
     ] = None,
     tune: Annotated[
         bool,
-        typer.Option("--tune", help="Find the best --jobs, --threads and --spinning; inspect and watch then use them."),
+        typer.Option(
+            "--tune",
+            help="Find the best --jobs, --threads, --spinning and --provider; inspect and watch then use them.",
+        ),
     ] = False,
-    provider: Provider = "cpu",
+    provider: Provider = "",
     scratch: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +87,7 @@ def benchmark(
     from edge_runtime.benchmark.measure import conditions, figures
     from edge_runtime.benchmark.profile import Profile, read
     from edge_runtime.benchmark.trial import Trial
+    from edge_runtime.model import available_providers
 
     limit, base = _share(max_regress), None if compare is None else _read(compare)
     pace, sha256 = _pace(fps, deadline_ms), _sha256(model)
@@ -100,16 +104,15 @@ def benchmark(
             seconds=seconds,
             pictures=kinds(save),
             for_all=save_for is SaveFor.ALL,
-            provider=provider,
             pace=pace,
         )
         known = conditions(trial, taken, sha256)
         if base is not None:
             refuse_unlike(base, known)
         if tune:
-            _tune(trial, sha256, folder)
+            _tune(trial, sha256, [provider] if provider else available_providers(), folder)
         setup = read(model, sha256, pace is not None, console.say) or trial.setup
-        trial = replace(trial, setup=_overruled(setup, jobs, threads, spinning))
+        trial = replace(trial, setup=_overruled(setup, jobs, threads, spinning, provider))
         found = known | figures(trial, folder, console.say)
     console.out(json.dumps(found)) if as_json else _show(found)
     slower = False
@@ -150,7 +153,7 @@ def _frames(asked: list[str], size: str, folder: Path) -> "Frames":
     return Frames(" ".join(asked), tuple(file.path for file in files), first.size_wh)
 
 
-def _tune(trial: "Trial", sha256: str, folder: Path) -> None:
+def _tune(trial: "Trial", sha256: str, providers: list[str], folder: Path) -> None:
     """Find the best setups and write them beside the model."""
     from edge_runtime.benchmark import profile
     from edge_runtime.benchmark.hardware import available_cores
@@ -159,7 +162,7 @@ def _tune(trial: "Trial", sha256: str, folder: Path) -> None:
     from edge_runtime.line.durable import write_bytes
 
     cores = available_cores()
-    times = tuning(trial, cores, folder, console.say)
+    times = tuning(trial, cores, providers, folder, console.say)
     for setup, ms in sorted(times.items(), key=lambda one: one[1]):
         console.say(f"  {ms:8.2f} ms per frame  {setup}")
     inspect, watch, path = for_inspect(times), for_watch(times, cores), profile.path_of(Path(trial.model))
@@ -167,12 +170,13 @@ def _tune(trial: "Trial", sha256: str, folder: Path) -> None:
     console.say(f"{path}: written; inspect takes {inspect}, watch takes {watch}")
 
 
-def _overruled(setup: "Profile", jobs: int, threads: int, spinning: bool | None) -> "Profile":
+def _overruled(setup: "Profile", jobs: int, threads: int, spinning: bool | None, provider: str) -> "Profile":
     return replace(
         setup,
         jobs=jobs or setup.jobs,
         threads=threads or setup.threads,
         spinning=setup.spinning if spinning is None else spinning,
+        provider=provider or setup.provider,
     )
 
 

@@ -46,7 +46,7 @@ def inspect(
         typer.Option("--check/--no-check", help="Replay the file's golden frames first, as edge-detect check does."),
     ] = True,
     require_sha256: RequiredSha256 = "",
-    provider: Provider = "cpu",
+    provider: Provider = "",
     jobs: Jobs = 0,
     threads: Threads = 0,
     quiet: Quiet = False,

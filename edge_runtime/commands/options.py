@@ -44,7 +44,11 @@ Prove = Annotated[
     bool, typer.Option("--prove", help="Judge every reject again without its boxes: would it pass then? Slow.")
 ]
 Provider = Annotated[
-    str, typer.Option(help="What runs the network: cpu, or openvino with the onnxruntime that has it.", metavar="NAME")
+    str,
+    typer.Option(
+        help="What runs the network: cpu, or openvino with the onnxruntime that has it. inspect and watch take by themselves what benchmark --tune found.",
+        metavar="NAME",
+    ),
 ]
 RequiredSha256 = Annotated[
     str, typer.Option("--require-sha256", metavar="HEX", help="Refuse any other model file than this one.")

@@ -48,7 +48,7 @@ def watch(
         bool, typer.Option("--check/--no-check", help="Replay the file's golden frames at every start.")
     ] = True,
     require_sha256: RequiredSha256 = "",
-    provider: Provider = "cpu",
+    provider: Provider = "",
     jobs: Jobs = 0,
     threads: Threads = 0,
     settle_ms: Annotated[

@@ -27,7 +27,7 @@ class Watching:
 @dataclass(frozen=True, slots=True)
 class Job:
     """inputs: folders, files, globs or lists; listed: what came on stdin, for `-`. kinds: pictures; save_for: `anomaly`,
-    `error` (the files of frames that could not be judged, too) or `all`. jobs, threads: 0 chooses. screen: whether an
+    `error` (the files of frames that could not be judged, too) or `all`. jobs, threads: 0 chooses, and so does an empty provider. screen: whether an
     operator screen wants pictures of its own. crashed: frame -> how many workers died over it."""
 
     inputs: tuple[str, ...]
@@ -42,7 +42,7 @@ class Job:
     prove: bool = False
     check_first: bool = True
     sha256: str = ""
-    provider: str = "cpu"
+    provider: str = ""
     jobs: int = 0
     threads: int = 0
     screen: bool = False

@@ -35,7 +35,7 @@ from edge_runtime.line.pipeline import Caution, Outcome, Pipeline, Work
 from edge_runtime.line.retention import keep_within
 from edge_runtime.line.screen import Screen
 from edge_runtime.line.supervisor import SIGNALS
-from edge_runtime.model import Model
+from edge_runtime.model import Model, available_providers
 
 STATUS_S = 0.5
 
@@ -150,13 +150,22 @@ def _setup(job: Job) -> Profile:
     if profile.path_of(model).is_file() and model.is_file():
         with open(model, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        found = profile.read(model, sha256, live, say=lambda words: print(words, file=sys.stderr)) or found
-    return replace(found, jobs=job.jobs or found.jobs, threads=job.threads or found.threads)
+        tuned = profile.read(model, sha256, live, say=lambda words: print(words, file=sys.stderr))
+        if tuned is not None and tuned.provider not in available_providers():
+            print(f"note: {profile.path_of(model)} asks for {tuned.provider}, which is gone; ignored", file=sys.stderr)
+        else:
+            found = tuned or found
+    return replace(
+        found,
+        jobs=job.jobs or found.jobs,
+        threads=job.threads or found.threads,
+        provider=job.provider or found.provider,
+    )
 
 
 def _inspector(job: Job, setup: Profile) -> Inspector:
     cv2.setNumThreads(1)  # the jobs share the cores; more threads within each would only fight over them
-    model = Model.load(Path(job.model), setup.threads, job.provider, job.sha256, setup.spinning)
+    model = Model.load(Path(job.model), setup.threads, setup.provider, job.sha256, setup.spinning)
     if job.check_first:
         for _ in replay(model):
             pass
