@@ -106,6 +106,8 @@ class Pipeline:
         under_way: deque[tuple[FrameFile, Future[Row | _Judged | None]]] = deque()
         try:
             for work in source:
+                if self.screen is not None:
+                    self.screen.idle = work is None
                 if work is None:
                     if under_way and wait([under_way[0][1]], LULL_S).done:
                         yield self._commit(*under_way.popleft())
@@ -114,8 +116,6 @@ class Pipeline:
                 most = 0 if alone else 2 * self.jobs - 1
                 while len(under_way) > most or (under_way and under_way[0][1].done()):
                     yield self._commit(*under_way.popleft())
-                if self.screen is not None:
-                    self.screen.queued()
                 under_way.append((work.file, pool.submit(self._judge, work, painter)))
                 if alone:
                     yield self._commit(*under_way.popleft())
@@ -137,8 +137,6 @@ class Pipeline:
         elapsed: dict[str, float] = {}
         data = b""
         pulse = _Pulse(lambda: self.began(file))
-        if self.screen is not None:
-            self.screen.started()
         try:
             with _timed(elapsed, "read"):
                 if work.caution >= Caution.DONT_READ:
