@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from enum import StrEnum
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,28 +11,17 @@ import typer
 
 from edge_runtime.errors import UsageError, require, run_command
 from edge_runtime.frames import printable
-from edge_runtime.manifest import Manifest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", "PIL"))
 
-from train import augment, exported
-from train.job import Order, execute, file_sha256
+from train import augment, exported, start
+from train.job import Order, execute
 from train.recipe import Recipe
-from train.run import Settings, read
+from train.run import Settings
+from train.start import Backbone, Wiring
 
 WARM_UP = 12
-SCRATCH_WIDTH = 0.25
-
-
-class Backbone(StrEnum):
-    VGG19 = "vgg19"
-    SLIM = "vgg19-slim"
-
-
-class Wiring(StrEnum):
-    EXACT = "exact"
-    FULL = "full"
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -46,44 +35,29 @@ def parse_size(text: str) -> tuple[int, int]:
     return size
 
 
-def _default_weights(backbone: Backbone, width: float | None, wiring: Wiring) -> str:
-    if backbone is Backbone.VGG19:
-        return "imagenet"
-    return exported.BUNDLED if width is None and wiring is Wiring.EXACT else "none"
-
-
-def _as_exported(source: str, found: Manifest, backbone: Backbone, width: float | None, wiring: Wiring) -> float:
-    """The width of an exported file to go on from. Raises UsageError where another network was asked for."""
-    asked = backbone.value, found.width if width is None else width, wiring.value
-    if asked != (found.backbone, found.width, found.wiring):
-        raise UsageError(
-            f"--weights {source}: holds a {found.backbone} of width {found.width:g}, wiring {found.wiring}, "
-            f"not a {asked[0]} of width {asked[1]:g}, wiring {asked[2]}; ask for what it holds with --backbone, --width and "
-            "--wiring, or train with --weights none"
-        )
-    return found.width
-
-
 def main(
     data: Annotated[Path, typer.Argument(help="Folder holding good/ and anomaly/ (or the MVTec layout).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model and the record of its training.")],
     backbone: Annotated[
-        Backbone, typer.Option(help="vgg19 is full width; vgg19-slim scales every layer by --width.")
-    ] = Backbone.VGG19,
+        Backbone | None,
+        typer.Option(
+            help="vgg19 is full width; vgg19-slim scales every layer by --width. Default: that of a file in --weights, else vgg19."
+        ),
+    ] = None,
     width: Annotated[
         float | None,
         typer.Option(min=0.02, max=1.0, help="Width of vgg19-slim. Default: that of the weights; 0.25 from scratch."),
     ] = None,
     wiring: Annotated[
-        Wiring,
+        Wiring | None,
         typer.Option(
-            help="exact: the heatmap is the logit, spread over the picture. full: VGG19 to its end, the heatmap is approximate."
+            help="exact: the heatmap is the logit, spread over the picture. full: VGG19 to its end, the heatmap is approximate. Default: that of a file in --weights, else exact."
         ),
-    ] = Wiring.EXACT,
+    ] = None,
     weights: Annotated[
         str,
         typer.Option(
-            help="imagenet, none (from scratch), a notop weights file of Keras, or what to go on from: the RUN/model.keras of an earlier training, an exported float file, or bundled, the slim network that comes with edge-detect. Default: imagenet for vgg19; bundled for slim, none where --width or --wiring ask for another."
+            help="imagenet, none (from scratch), a notop weights file of Keras, or what to go on from: the RUN/model.keras of an earlier training, an exported float file, or bundled, the slim network that comes with edge-detect. Default: imagenet for vgg19; bundled for vgg19-slim, none where its --width or --wiring full is given."
         ),
     ] = "",
     input_size: Annotated[
@@ -103,7 +77,10 @@ def main(
         ),
     ] = None,
     split: Annotated[
-        Path | None, typer.Option(help="split.json of an earlier training, to validate on the same frames again.")
+        Path | None,
+        typer.Option(
+            help="split.json of an earlier training, to validate on the same frames again; those that have come since are divided."
+        ),
     ] = None,
     flip: Annotated[bool, typer.Option(help="Mirror frames while training; switch off for directional parts.")] = True,
     augmentation: Annotated[
@@ -152,46 +129,33 @@ def main(
     A training that was killed goes on after its last epoch when the same command is run again. Ctrl-C ends it early and
     keeps the best epoch so far. RUN/report.html tells what came of it.
     """
-    source = weights or _default_weights(backbone, width, wiring)
-    file = exported.path_of(source)
-    earlier = file or (Path(source) if source.endswith(".keras") else None)
-    if backbone is Backbone.SLIM and source != "none" and earlier is None:
-        raise UsageError(
-            "vgg19-slim has no published weights: train it with --weights bundled, none, or a file of an earlier training, "
-            "or use --backbone vgg19"
+    begun = start.choose(weights, backbone, width, wiring)
+    network = begun.network
+    if begun.file and split is None and weights != exported.BUNDLED:
+        print(
+            f"note: without --split, frames that {weights} was trained on may be validated on, which flatters; its "
+            "RUN/split.json keeps them apart",
+            file=sys.stderr,
         )
-    if earlier and not earlier.is_file():
-        raise UsageError(
-            f"--weights {earlier}: no such file; expected the RUN/model.keras or the exported file of an earlier training"
-        )
-    if file:
-        width = _as_exported(source, exported.read(file).manifest, backbone, width, wiring)
-    pretrained = backbone is Backbone.VGG19 and source != "none" and earlier is None
-    # VGG19's own weights know no BatchNorm; from scratch, nothing is learned without.
-    batch_norm = not pretrained
-    if earlier and not file:
-        batch_norm = read(earlier.parent)[0].settings.batch_norm
     recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate or (1e-3 if batch_norm else 1e-4),
+        learning_rate=learning_rate or (1e-3 if network.batch_norm else 1e-4),
         patience=patience,
         seed=seed,
         paste=paste,
-        warm_up=(WARM_UP if source == "none" else 0) if warm_up is None else warm_up,
-        head_epochs=head_epochs if pretrained else 0,
-        frozen_blocks=frozen_blocks if pretrained else 0,
+        warm_up=(WARM_UP if begun.weights == "none" else 0) if warm_up is None else warm_up,
+        head_epochs=head_epochs if begun.published else 0,
+        frozen_blocks=frozen_blocks if begun.published else 0,
         augmentation=augment.adjusted(augmentation, flip),
     )
     settings = Settings(
         product=printable(product or data.absolute().name),
-        backbone=backbone.value,
-        width=(width or SCRATCH_WIDTH) if backbone is Backbone.SLIM else 1.0,
-        wiring=wiring.value,
-        weights=f"{'an exported model' if file else 'an earlier training'}, sha256 {file_sha256(earlier)}"
-        if earlier
-        else source,
-        batch_norm=batch_norm,
+        backbone=network.backbone,
+        width=network.width,
+        wiring=network.wiring,
+        weights=begun.weights,
+        batch_norm=network.batch_norm,
         input_hw=parse_size(input_size),
         recipe=recipe,
         group=group,
@@ -200,7 +164,7 @@ def main(
         roi_sha256=None,
         split_sha256=None,
     )
-    print(json.dumps(execute(Order(data, out, settings, earlier, split, roi))))
+    print(json.dumps(execute(Order(data, out, settings, begun.file, split, roi))))
 
 
 if __name__ == "__main__":

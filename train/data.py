@@ -218,12 +218,7 @@ def _refuse_copies_across(labelled: Sequence[LabelledFrame], names: Sequence[str
 def reuse(labelled: Sequence[LabelledFrame], root: Path, file: Path) -> Split:
     """The split of an earlier training, for the same frames, wherever they lie now. Raises UsageError where they are not
     the same."""
-    try:
-        earlier = Split.model_validate_json(file.read_bytes())
-    except OSError as err:
-        raise UsageError(f"{file}: {err.strerror}; expected the split.json of an earlier training") from None
-    except ValidationError:
-        raise UsageError(f"{file}: is no split.json of an earlier training") from None
+    earlier = _read_split(file)
     here, there = set(labelled), {*earlier.train, *earlier.validation}
     if here != there:
         raise UsageError(
@@ -231,3 +226,34 @@ def reuse(labelled: Sequence[LabelledFrame], root: Path, file: Path) -> Split:
             "restore them, or train anew without it"
         )
     return earlier.model_copy(update={"root": os.path.abspath(root)})
+
+
+def extend(labelled: Sequence[LabelledFrame], root: Path, file: Path, share: float, group: str | None) -> Split:
+    """The split of an earlier training, with frames that have come since: a frame stays on its side, new ones of a known group
+    join it, and of new groups about `share` are validated on, each chosen by its name alone. Raises UsageError."""
+    known = _read_split(file)
+    sides = dict.fromkeys(known.train, 0) | dict.fromkeys(known.validation, 1)
+    if gone := len(sides.keys() - set(labelled)):
+        raise UsageError(
+            f"{file}: {gone} of its frames are missing, renamed or changed; restore them, or train anew without it"
+        )
+    groups = name_groups(labelled, group)
+    side_of = {name: sides[frame] for frame, name in zip(labelled, groups, strict=True) if frame in sides}
+    parts: tuple[list[LabelledFrame], list[LabelledFrame]] = ([], [])
+    for frame, name in zip(labelled, groups, strict=True):
+        by_chance = hashlib.sha256(name.encode()).digest()[0] < 256 * share
+        parts[sides.get(frame, side_of.get(name, int(by_chance)))].append(frame)
+    return Split(root=os.path.abspath(root), train=tuple(parts[0]), validation=tuple(parts[1]))
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_split(file: Path) -> Split:
+    try:
+        return Split.model_validate_json(file.read_bytes())
+    except OSError as err:
+        raise UsageError(f"{file}: {err.strerror}; expected the split.json of an earlier training") from None
+    except ValidationError:
+        raise UsageError(f"{file}: is no split.json of an earlier training") from None

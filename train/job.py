@@ -18,7 +18,7 @@ from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.results import Array, Image
 from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
-from train.data import LabelledFrame, Samples, Split, load, name_groups, reuse, split
+from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
 from train.run import Settings
 
 
@@ -41,7 +41,7 @@ def execute(order: Order) -> dict[str, object]:
     is_new = not order.out.exists()
     with _held(order.out):
         try:
-            build, model = _network(ready.settings, order.earlier, ready.samples.pick(ready.split.train))
+            build, model = _network(ready.settings, order.earlier, ready.samples.images)
             shortcuts = audit.before(
                 ready.cues, ready.samples.labels, name_groups(ready.samples.frames, ready.settings.group)
             )
@@ -54,7 +54,7 @@ def execute(order: Order) -> dict[str, object]:
         return _train(order.out, ready, build, model, shortcuts)
 
 
-def _network(settings: Settings, earlier: Path | None, train: Samples) -> tuple[Any, Any]:
+def _network(settings: Settings, earlier: Path | None, images: Image) -> tuple[Any, Any]:
     """(what makes the network for an input (height, width), the network with its first weights)."""
     import keras  # takes seconds to import: only when the frames are known to be usable
 
@@ -67,7 +67,7 @@ def _network(settings: Settings, earlier: Path | None, train: Samples) -> tuple[
 
     model = build(settings.input_hw)
     if earlier and earlier.suffix == ".onnx":
-        weights.load_exported(model, exported.read(earlier), train.images)
+        weights.load_exported(model, exported.read(earlier), images)
     elif earlier:
         weights.load_earlier(model, earlier)
     elif settings.weights != "none":
@@ -170,7 +170,7 @@ def _prepare(order: Order) -> Ready:
         print(f"going on with the training in {order.out}", file=sys.stderr)
         parts = reuse(samples.frames, order.data, order.out / run.SPLIT)
     elif order.split:
-        parts = reuse(samples.frames, order.data, order.split)
+        parts = extend(samples.frames, order.data, order.split, settings.validation, settings.group)
     else:
         parts = split(samples.frames, order.data, settings.validation, settings.group, settings.recipe.seed)
     return Ready(samples, cues, parts, settings, roi)
@@ -226,10 +226,6 @@ def fingerprint(labelled: Sequence[LabelledFrame]) -> str:
     """One hash for the whole data set: every label with its frame's content, in any order."""
     lines = sorted(f"{frame.label} {frame.sha256}" for frame in labelled)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _tell(what: str, done: int, total: int) -> None:

@@ -46,15 +46,20 @@ def load_backbone_weights(model: keras.Model, weights: str) -> None:
 
 
 def load_exported(model: keras.Model, exported: Exported, images: Image) -> None:
-    """Give a network with BatchNorm the weights of an exported one of the same width and wiring.
+    """Give a network the weights of an exported one of the same width and wiring.
 
-    Export folds every BatchNorm into its convolution. Training needs them back, or it would hardly learn: each is set to the
+    Where it has BatchNorm: export folds every BatchNorm into its convolution. Training needs them back, or it would hardly learn: each is set to the
     mean and variance that its convolution has on the frames at hand, and to undo just that; the network answers as the file
     does. images: (n, h, w, 3) uint8 BGR at the network's input size.
     """
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     model.get_layer("dense").set_weights(list(exported.dense))
     model.get_layer("logits").set_weights(list(exported.logits))
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if not norms:
+        plain = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+        for layer, weights in zip(plain, exported.convolutions, strict=True):
+            layer.set_weights(list(weights))
+        return
     biases = [bias for _, bias in exported.convolutions]
     for norm, (kernel, bias) in zip(norms, exported.convolutions, strict=True):
         model.get_layer(norm.name.removesuffix("_bn")).set_weights([kernel])

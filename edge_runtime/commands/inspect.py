@@ -90,7 +90,8 @@ def inspect(
             console.say(f"{tally.counts['explained']} of {tally.counts['proved']} rejects pass without their boxes")
 
     def stopped(tally: summary.Tally) -> None:
-        tell(tally)
+        if tally.total:
+            tell(tally)
         console.stop()
 
     tally = running.follow(job, form, stopped=stopped)

@@ -196,6 +196,6 @@ def test_a_slim_network_starts_from_the_one_that_comes_along(module: Run, frames
     done = module("train", frames, "-o", tmp_path / "run", *small)
     assert done.returncode == 0, done.stderr
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
-    assert settings["weights"].startswith("an exported model, sha256 ") and settings["recipe"]["warm_up"] == 0
+    assert settings["weights"].startswith("the bundled model, sha256 ") and settings["recipe"]["warm_up"] == 0
     other = module("train", frames, "-o", tmp_path / "other", *small, "--weights", "bundled", "--width", "0.25")
     assert other.returncode == 2 and "width" in other.stderr and not (tmp_path / "other").exists()

@@ -6,7 +6,7 @@ import pytest
 from edge_runtime.errors import UsageError
 from tests.tiny import write_frames
 from train.cues import CUES
-from train.data import LabelledFrame, Split, class_folders, load, reuse, split
+from train.data import LabelledFrame, Split, class_folders, extend, load, name_groups, reuse, split
 
 HW = (32, 48)
 
@@ -159,3 +159,25 @@ def test_a_split_can_be_used_again_for_the_same_frames_only(tmp_path: Path) -> N
 def test_groups_that_can_not_work_are_refused(group: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=says):
         split(labelled(100), tmp_path, 0.2, group, seed=0)
+
+
+def test_frames_that_have_come_since_never_move_a_frame_to_the_other_side(tmp_path: Path) -> None:
+    def frames(count: int) -> list[LabelledFrame]:
+        return [
+            LabelledFrame(path=f"{label}/part{number // 4}-{number}.png", label=label, sha256=f"{label}{number}")
+            for label in (0, 1)
+            for number in range(count)
+        ]
+
+    before = split(frames(40), tmp_path, 0.25, r"part(\d+)", seed=0)
+    file = tmp_path / "split.json"
+    file.write_text(before.model_dump_json())
+    after = extend(frames(802), tmp_path, file, 0.25, r"part(\d+)")
+    assert set(before.train) <= set(after.train) and set(before.validation) <= set(after.validation)
+    assert {*after.train, *after.validation} == set(frames(802))
+    sides = [{name_groups([frame], r"part(\d+)")[0] for frame in part} for part in (after.train, after.validation)]
+    assert not sides[0] & sides[1], "a part stays on one side"
+    assert 0.2 < len(after.validation) / 1604 < 0.3
+    assert extend(frames(40), tmp_path, file, 0.25, r"part(\d+)") == before
+    with pytest.raises(UsageError, match="2 of its frames are missing"):
+        extend(frames(39), tmp_path, file, 0.25, None)

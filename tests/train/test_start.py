@@ -1,0 +1,62 @@
+"""What a training starts from, as the command line asks for it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.errors import UsageError
+from edge_runtime.manifest import Training
+from tests import tiny
+from train import exported
+from train.exported import BUNDLED_FILE, Exported
+from train.start import Network, Start, choose
+
+BUNDLED = Network("vgg19-slim", 0.1875, "exact", batch_norm=True)
+
+
+def test_defaults() -> None:
+    assert choose("", None, None, None) == Start(Network("vgg19", 1.0, "exact", batch_norm=False), "imagenet")
+    assert choose("none", None, None, None) == Start(Network("vgg19", 1.0, "exact", batch_norm=True), "none")
+    scratch = choose("", "vgg19-slim", 0.5, None)
+    assert scratch == Start(Network("vgg19-slim", 0.5, "exact", batch_norm=True), "none") and not scratch.published
+    assert choose("", "vgg19-slim", None, "full").network == Network("vgg19-slim", 0.25, "full", batch_norm=True)
+    assert choose("imagenet", "vgg19", None, "full").published
+
+
+@pytest.mark.parametrize("weights", ["", "bundled", str(BUNDLED_FILE)])
+def test_a_file_says_what_network_it_holds(weights: str) -> None:
+    begun = choose(weights, None if weights else "vgg19-slim", None, None)
+    assert begun.network == BUNDLED and begun.file == BUNDLED_FILE and not begun.published
+    assert begun.weights.startswith("an exported model" if weights.endswith("onnx") else "the bundled model")
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        (("bundled", "vgg19", None, None), "--backbone vgg19"),
+        (("bundled", None, 0.5, None), "--width 0.5"),
+        (("bundled", None, None, "full"), "--wiring full"),
+        (("imagenet", "vgg19-slim", None, None), "no published weights"),
+        (("", "vgg19", 0.5, None), "--width 0.5"),
+        (("nowhere.onnx", None, None, None), "no such file"),
+        (("nowhere.keras", None, None, None), "no such file"),
+    ],
+)
+def test_what_does_not_fit_is_said(asked: tuple[str, None, None, None], word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        choose(*asked)
+
+
+@pytest.mark.parametrize(("weights", "batch_norm"), [("imagenet", False), ("none", True)])
+def test_a_full_vgg19_goes_on_with_batch_norm_only_where_it_had_one(
+    weights: str, batch_norm: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    described = tiny.manifest(backbone="vgg19", width=1.0)
+    training: Training = described.training.model_copy(update={"weights": weights})
+    described = described.model_copy(update={"training": training})
+    shutil.copy(BUNDLED_FILE, tmp_path / "part.onnx")
+    bundled = exported.read(BUNDLED_FILE)
+    found = Exported(described, bundled.convolutions, bundled.dense, bundled.logits)
+    monkeypatch.setattr(exported, "read", lambda _: found)
+    assert choose(str(tmp_path / "part.onnx"), None, None, None).network.batch_norm is batch_norm

@@ -1,0 +1,96 @@
+"""What a training starts from: nothing, weights that others published, or a network that is there already."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_runtime.errors import UsageError
+from train import exported, run
+from train.data import file_sha256
+
+Backbone = Literal["vgg19", "vgg19-slim"]
+Wiring = Literal["exact", "full"]
+SCRATCH_WIDTH = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """batch_norm: VGG19's own weights know none; from scratch, nothing is learned without."""
+
+    backbone: Backbone
+    width: float
+    wiring: Wiring
+    batch_norm: bool
+
+    def __str__(self) -> str:
+        return f"a {self.backbone} of width {self.width:g}, wiring {self.wiring}"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """weights: as RUN/settings.json says it. file: to go on from, a model.keras or an exported file; None where there is none."""
+
+    network: Network
+    weights: str
+    file: Path | None = None
+
+    @property
+    def published(self) -> bool:
+        return self.file is None and self.weights != "none"
+
+
+def choose(weights: str, backbone: Backbone | None, width: float | None, wiring: Wiring | None) -> Start:
+    """What --weights, --backbone, --width and --wiring come to; empty or None where they were not given. Raises UsageError."""
+    if not weights:
+        slim = backbone == "vgg19-slim"
+        weights = "imagenet" if not slim else exported.BUNDLED if width is None and wiring != "full" else "none"
+    origin, file = _earlier(weights)
+    if file is None:
+        return Start(_new(weights, backbone or "vgg19", width, wiring or "exact"), weights)
+    if not file.is_file():
+        raise UsageError(
+            f"--weights {file}: no such file; expected the RUN/model.keras or the exported file of an earlier training"
+        )
+    found = _exported(file) if file.suffix == ".onnx" else _trained(file)
+    for option, asked, has in (
+        ("--backbone", backbone, found.backbone),
+        ("--width", width, found.width),
+        ("--wiring", wiring, found.wiring),
+    ):
+        if asked not in (None, has):
+            raise UsageError(
+                f"--weights {weights}: holds {found}, not what {option} {asked} asks for; leave that out, or train with --weights none"
+            )
+    return Start(found, f"{origin}, sha256 {file_sha256(file)}", file)
+
+
+def _earlier(weights: str) -> tuple[str, Path | None]:
+    if weights == exported.BUNDLED:
+        return "the bundled model", exported.BUNDLED_FILE
+    if weights.endswith(".onnx"):
+        return "an exported model", Path(weights)
+    return "an earlier training", Path(weights) if weights.endswith(".keras") else None
+
+
+def _new(weights: str, backbone: Backbone, width: float | None, wiring: Wiring) -> Network:
+    if backbone == "vgg19-slim" and weights != "none":
+        raise UsageError(
+            f"--weights {weights}: vgg19-slim has no published weights; train it with --weights bundled, none, or a file of an "
+            "earlier training, or use --backbone vgg19"
+        )
+    if backbone == "vgg19" and width not in (None, 1.0):
+        raise UsageError(f"--width {width:g}: vgg19 is full width; --backbone vgg19-slim is what has others")
+    width = (width or SCRATCH_WIDTH) if backbone == "vgg19-slim" else 1.0
+    return Network(backbone, width, wiring, batch_norm=weights == "none")
+
+
+def _trained(file: Path) -> Network:
+    settings = run.read(file.parent)[0].settings
+    return Network(settings.backbone, settings.width, settings.wiring, settings.batch_norm)
+
+
+def _exported(file: Path) -> Network:
+    found = exported.read(file).manifest
+    width = 1.0 if found.backbone == "vgg19" else found.width
+    from_scratch = found.backbone == "vgg19-slim" or found.training.weights == "none"
+    return Network(found.backbone, width, found.wiring, batch_norm=from_scratch)
