@@ -88,11 +88,11 @@ def check(data: bytes) -> None:
     if data[4:8] == b"ORTM":
         raise ModelError("is in onnxruntime's own format; only ONNX can be checked")
     try:
-        for number, value in _fields(memoryview(data)):
+        for number, value in fields(memoryview(data)):
             if number == _MODEL_FUNCTION:
                 raise ModelError("it defines operators of its own; only standard ones are run")
             if number == _MODEL_OPSET:
-                for inner, domain in _fields(value):
+                for inner, domain in fields(value):
                     if inner == _OPSET_DOMAIN:
                         _check_domain(domain)
             if number == _MODEL_GRAPH:
@@ -104,13 +104,13 @@ def check(data: bytes) -> None:
 def _check_graph(graph: memoryview, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise ModelError("its graphs are nested too deeply")
-    for number, value in _fields(graph):
+    for number, value in fields(graph):
         if number == _GRAPH_INITIALIZER:
             _check_tensor(value)
         elif number == _GRAPH_SPARSE_INITIALIZER:
             raise ModelError("it has sparse weights, which no model of ours has")
         elif number == _GRAPH_NODE:
-            for inner, part in _fields(value):
+            for inner, part in fields(value):
                 if inner == _NODE_DOMAIN:
                     _check_domain(part)
                 elif inner == _NODE_OPERATOR:
@@ -120,7 +120,7 @@ def _check_graph(graph: memoryview, depth: int) -> None:
 
 
 def _check_attribute(attribute: memoryview, depth: int) -> None:
-    for number, value in _fields(attribute):
+    for number, value in fields(attribute):
         if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
             _check_tensor(value)
         elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
@@ -130,7 +130,7 @@ def _check_attribute(attribute: memoryview, depth: int) -> None:
 
 
 def _check_tensor(tensor: memoryview) -> None:
-    for number, value in _fields(tensor):
+    for number, value in fields(tensor):
         if number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and bytes(value) != b"\0"):
             raise ModelError("it reads weights from another file; a model must be one file")
 
@@ -147,7 +147,7 @@ def _check_domain(domain: memoryview) -> None:
         raise ModelError(f"it uses operators of the domain {name[:40]!r}; only standard ones are run")
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """(field number, value) of a protobuf message; a varint's value is its bytes. Raises ValueError or IndexError."""
     at = 0
     while at < len(message):
