@@ -8,7 +8,7 @@ from contextlib import contextmanager
 KINDS = ("overlay", "input", "heat", "panel")
 PREVIEWS_S, LATEST_S = 0.4, 2.0
 """Between two live pictures of a camera: when there is time, and at the latest."""
-SHARE = 0.01
+SHARE = 0.005
 """Of the threads' time goes to the screen while frames wait."""
 MOST_S = 0.2
 """Of a thread's time that can be saved up, or owed: a dozen rejects in a row get all their pictures on any line."""
