@@ -41,7 +41,7 @@ def execute(order: Order) -> dict[str, object]:
     is_new = not order.out.exists()
     with _held(order.out):
         try:
-            build, model = _network(ready.settings, order.earlier, ready.samples.images)
+            build, model = _network(ready, order.earlier)
             shortcuts = audit.before(
                 ready.cues, ready.samples.labels, name_groups(ready.samples.frames, ready.settings.group)
             )
@@ -54,12 +54,13 @@ def execute(order: Order) -> dict[str, object]:
         return _train(order.out, ready, build, model, shortcuts)
 
 
-def _network(settings: Settings, earlier: Path | None, images: Image) -> tuple[Any, Any]:
+def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
     """(what makes the network for an input (height, width), the network with its first weights)."""
     import keras  # takes seconds to import: only when the frames are known to be usable
 
     from train import vgg, weights
 
+    settings = ready.settings
     keras.utils.set_random_seed(settings.recipe.seed)
 
     def build(input_hw: tuple[int, int]) -> keras.Model:
@@ -67,7 +68,8 @@ def _network(settings: Settings, earlier: Path | None, images: Image) -> tuple[A
 
     model = build(settings.input_hw)
     if earlier and earlier.suffix == ".onnx":
-        weights.load_exported(model, exported.read(earlier), images)
+        some = ready.split.train[:: max(1, len(ready.split.train) // weights.MEASURED)]
+        weights.load_exported(model, exported.read(earlier), ready.samples.pick(some).images)
     elif earlier:
         weights.load_earlier(model, earlier)
     elif settings.weights != "none":

@@ -11,7 +11,7 @@ from edge_runtime.results import Array, Image
 from train.exported import Exported
 
 MEASURED = 128
-"""Frames that means and variances are taken from, at most."""
+"""Training frames that means and variances are taken from, about."""
 BATCH = 8
 
 
@@ -76,12 +76,11 @@ def _set(norm: Any, bias: Array, mean: Array, variance: Array) -> None:
 def _measured(model: keras.Model, norms: list[Any], images: Image) -> list[tuple[Array, Array]]:
     """Per BatchNorm the mean and variance (channels,) of what it gives."""
     inner = keras.Model(model.input, [norm.output for norm in norms])
-    chosen = images[np.random.default_rng(0).permutation(len(images))[:MEASURED]].astype(np.float32)
     sums = [np.zeros((2, norm.output.shape[-1])) for norm in norms]
-    for start in range(0, len(chosen), BATCH):
-        answers = inner(chosen[start : start + BATCH], training=False)
+    for start in range(0, len(images), BATCH):
+        answers = inner(images[start : start + BATCH].astype(np.float32), training=False)
         for total, answer in zip(sums, answers, strict=True):
             values = keras.ops.convert_to_numpy(answer).astype(np.float64)
             total += [(values**power).mean(axis=(1, 2)).sum(axis=0) for power in (1, 2)]
-    moments = [total / len(chosen) for total in sums]
+    moments = [total / len(images) for total in sums]
     return [(first, np.maximum(second - first**2, 0)) for first, second in moments]
