@@ -131,7 +131,7 @@ def main(
     """
     begun = start.choose(weights, backbone, width, wiring)
     network = begun.network
-    if begun.file and split is None and weights != exported.BUNDLED:
+    if begun.file and split is None and begun.file != exported.BUNDLED_FILE:
         print(
             f"note: without --split, frames that {weights} was trained on may be validated on, which flatters; its "
             "RUN/split.json keeps them apart",
