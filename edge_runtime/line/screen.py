@@ -11,7 +11,7 @@ PREVIEWS_S, LATEST_S = 0.4, 2.0
 SHARE = 0.005
 """Of the threads' time goes to the screen while frames wait."""
 MOST_S = 0.2
-"""Of a thread's time that can be saved up, or owed: a dozen rejects in a row get all their pictures on any line."""
+"""Of a thread's time that can be saved up, or owed: some ten rejects in a row get all their pictures."""
 
 
 class Screen:

@@ -12,13 +12,15 @@ import onnx
 import pytest
 
 from edge_runtime import inspector
+from edge_runtime.benchmark.hardware import Hardware
 from edge_runtime.errors import UsageError
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
 from export import __main__ as command
-from export import convert, intake
+from export import convert, intake, precision
 from export.__main__ import main as export
+from export.options import Precision
 from export.parity import ParityError
 from tests.conftest import Run
 from tests.runtime.test_hostile_models import otherwise
@@ -318,6 +320,39 @@ def test_mistakes_get_one_clear_line(bangles: Path, runs: Path, module: Run, tmp
         (changed / frame["path"]).write_bytes((bangles / "good" / "good_00000.jpg").read_bytes())
     with pytest.raises(UsageError, match="has changed since the training"):
         export(run / "model.keras", tmp_path / "part.onnx", data=changed)
+
+
+@pytest.mark.xdist_group("export")
+@pytest.mark.parametrize(
+    ("asked", "features", "seven_bits"),
+    [
+        (None, ("AVX2",), True),
+        (None, ("AVX2", "VNNI"), False),
+        (False, ("AVX2",), False),
+        (True, ("AVX2", "VNNI"), True),
+    ],
+)
+def test_the_processor_says_how_many_bits_weights_get_unless_somebody_else_does(
+    asked: bool | None,
+    features: tuple[str, ...],
+    seven_bits: bool,
+    bangles: Path,
+    runs: Path,
+    module: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    class Tried(Exception):
+        pass
+
+    def choose(*arguments: object) -> None:
+        raise Tried(arguments[-1])
+
+    monkeypatch.setattr(command, "hardware", lambda: Hardware("A", features, 2, None, "Linux x86_64"))
+    monkeypatch.setattr(precision, "choose", choose)
+    run = trained("slim", bangles, runs, module)
+    with pytest.raises(Tried, match=str(seven_bits)):
+        export(run, tmp_path / "part.onnx", precision=Precision.AUTO, reduce_range=asked)
 
 
 def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> None:

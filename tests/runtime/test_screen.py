@@ -86,9 +86,12 @@ def test_each_camera_has_its_own_live_picture() -> None:
 def test_rejects_get_what_the_screen_shows_as_far_as_there_is_time(
     busy: bool, tiny_model: Path, tmp_path: Path
 ) -> None:
-    """A screen whose clock stands still saves nothing up; what it owes from the start, it never pays back."""
-    screen = Screen(1, lambda: 0.0)
-    screen._saved_s = 0.0
+    """What a screen owes while its clock stands still, it never pays back."""
+    now = [0.0]
+    screen = Screen(1, lambda: now[0])
+    screen.idle = False
+    with screen.spending():
+        now[0] += 10 * MOST_S
     paths = [tmp_path / f"{number}.png" for number in range(3 if busy else 1)]
     for path in paths:
         cv2.imwrite(str(path), tiny.frame())
