@@ -1,6 +1,7 @@
 """The golden frames inside a model file: the same answers on this PC as where it was exported?"""
 
 import base64
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,13 +20,20 @@ from edge_runtime.results import Box, Prediction, agreement
 BOX_IOU = 0.9
 
 
-def replay(model: Model) -> Iterator[str]:
-    """Answer every golden frame and yield a line for each. Raises ModelError with the figures that differ."""
-    if not model.manifest.golden:
+def replay(model: Model, whole: bool = True) -> Iterator[str]:
+    """Answer every golden frame and yield a line for each. Raises ModelError with the figures that differ.
+
+    whole: also compare the boxes of every golden reject; otherwise of the first one: fine maps are most of the cost, and every
+    start of a line waits for this.
+    """
+    frames = model.manifest.golden
+    if not frames:
         raise ModelError("the file has no golden frames to check; export it again")
-    with ThreadPoolExecutor(available_cores()) as pool:  # every start waits for this
-        found = list(pool.map(partial(_differences, model), model.manifest.golden))
-    for number, (golden, (logits, map_, boxes)) in enumerate(zip(model.manifest.golden, found, strict=True), 1):
+    first = next((golden for golden in frames if golden.boxes_xyxy), None)
+    boxed = [whole or golden is first or not golden.boxes_xyxy for golden in frames]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        found = list(pool.map(partial(_differences, model), frames, boxed))
+    for number, (golden, (logits, map_, boxes)) in enumerate(zip(frames, found, strict=True), 1):
         figures = f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, boxes agree to IoU {boxes:.3f}"
         tolerance = model.manifest.golden_tolerance
         if not (logits <= tolerance and map_ <= tolerance and boxes >= BOX_IOU):
@@ -35,21 +43,26 @@ def replay(model: Model) -> Iterator[str]:
         yield f"ok  {figures}"
 
 
-def answer(model: Model, picture: bytes) -> tuple[Prediction, Judgement]:
-    """What the file says of an image file, read, resized, judged and explained as on the line. Raises FrameError."""
+def answer(model: Model, picture: bytes, explained: bool = True) -> tuple[Prediction, Judgement]:
+    """What the file says of an image file, read, resized, judged and explained as on the line. Raises FrameError.
+
+    explained: with the fine map, if it is a reject.
+    """
     image, _ = decode_for(picture, model.manifest.needed_hw)
     inspector = Inspector(model)
-    (prediction,) = model.predict(prepare(image, model.input_hw)[np.newaxis], inspector.explain_from)
+    explain_from = inspector.explain_from if explained else math.inf
+    (prediction,) = model.predict(prepare(image, model.input_hw)[np.newaxis], explain_from)
     return prediction, inspector.judge(prediction)
 
 
-def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
-    """(logits, CAM, smallest box IoU); the first two relative to the expected size where that is above one logit."""
+def _differences(model: Model, golden: Golden, boxed: bool) -> tuple[float, float, float]:
+    """(logits, CAM, smallest box IoU); the first two relative to the expected size where that is above one logit, the last 1 where
+    boxes are not asked for."""
     expected_cam = np.array(golden.cam, np.float32)
     if expected_cam.shape != (model.input_hw[0] // 16, model.input_hw[1] // 16):
         raise ModelError("a golden frame's map has another size than the network's; export the file again")
     try:
-        prediction, judged = answer(model, base64.b64decode(golden.png, validate=True))
+        prediction, judged = answer(model, base64.b64decode(golden.png, validate=True), boxed)
     except ValueError:
         raise ModelError("a golden frame is damaged; export the file again") from None
     except FrameError as err:
@@ -57,7 +70,9 @@ def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
     return (
         _relative(prediction.logits, np.array(golden.logits, np.float32)),
         _relative(judged.maps.coarse, expected_cam),
-        agreement([defect.box for defect in judged.defects], [Box(*box) for box in golden.boxes_xyxy]),
+        agreement([defect.box for defect in judged.defects], [Box(*box) for box in golden.boxes_xyxy])
+        if boxed
+        else 1.0,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from edge_runtime.benchmark.hardware import hardware
 from edge_runtime.errors import UsageError, require, run_command
 from edge_runtime.frames import printable
 
@@ -17,7 +18,7 @@ run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", 
 
 from train import augment, exported, start
 from train.job import Order, execute
-from train.recipe import Recipe
+from train.recipe import Precision, Recipe
 from train.run import Settings
 from train.start import Backbone, Wiring
 
@@ -66,7 +67,10 @@ def main(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the frames, at most.")] = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames per step.")] = 16,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak rate. Default: 1e-3, and 1e-4 for VGG19 from weights.")
+        float,
+        typer.Option(
+            help="Peak rate. Default: 1e-3 from scratch, 1e-4 from published weights or an exported file, which know no BatchNorm."
+        ),
     ] = 0.0,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation before stopping.")] = 10,
     validation: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of the frames to validate on.")] = 0.2,
@@ -117,11 +121,21 @@ def main(
         int, typer.Option(min=0, help="Epochs for the dense layers alone, first, where training starts from weights.")
     ] = 3,
     frozen_blocks: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, max=5, help="Of VGG19's five blocks, how many keep the weights of --weights imagenet or FILE."
+            min=0,
+            max=5,
+            help="Of VGG19's five blocks, how many keep the weights they start from. "
+            "Default: 3 of published weights, 1 of an exported file, else 0.",
         ),
-    ] = 3,
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="What convolutions compute in while they learn; the model is float32 in either. Default: bfloat16 on "
+            "TensorFlow where the processor has it and training starts from published weights or an exported file."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
 ) -> None:
     """Learn to tell good frames from anomalies.
@@ -131,6 +145,8 @@ def main(
     """
     begun = start.choose(weights, backbone, width, wiring)
     network = begun.network
+    if frozen_blocks and begun.weights == "none":
+        raise UsageError(f"--frozen-blocks {frozen_blocks}: from scratch every block has to learn; leave it out")
     if begun.file and split is None and begun.file != exported.BUNDLED_FILE:
         print(
             f"note: without --split, frames that {weights} was trained on may be validated on, which flatters; its "
@@ -140,13 +156,14 @@ def main(
     recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate or (1e-3 if network.batch_norm else 1e-4),
+        learning_rate=learning_rate or begun.learning_rate,
         patience=patience,
         seed=seed,
         paste=paste,
         warm_up=(WARM_UP if begun.weights == "none" else 0) if warm_up is None else warm_up,
         head_epochs=head_epochs if begun.published else 0,
-        frozen_blocks=frozen_blocks if begun.published else 0,
+        frozen_blocks=begun.frozen_blocks if frozen_blocks is None else frozen_blocks,
+        precision=precision or begun.precision(hardware()),
         augmentation=augment.adjusted(augmentation, flip),
     )
     settings = Settings(

@@ -55,11 +55,16 @@ def score(model: keras.Model, samples: Samples) -> Scores:
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
     """Scores every epoch on the validation frames, keeps the best weights, stops when patience is over."""
 
-    def __init__(self, classifier: keras.Model, validation: Samples, patience: int, state: checkpoint.State) -> None:
+    def __init__(
+        self, net: keras.Model, classifier: keras.Model, validation: Samples, patience: int, state: checkpoint.State
+    ) -> None:
+        """net: what learns. classifier: the same in float32, which gets its weights and is scored."""
         super().__init__()
-        self.classifier, self.validation, self.patience, self.state = classifier, validation, patience, state
+        self.net, self.classifier = net, classifier
+        self.validation, self.patience, self.state = validation, patience, state
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.classifier.set_weights(self.net.get_weights())
         scores, state = score(self.classifier, self.validation), self.state
         figures = (logs or {}) | {
             "val_auroc": scores.auroc,

@@ -12,10 +12,10 @@ from train.batches import Batches, WarmUp
 from train.callbacks import KeepBest, Progress, SaveState
 from train.data import Samples
 from train.place import where_loss, with_cells
-from train.recipe import Phase, Recipe, phases
+from train.recipe import Phase, Precision, Recipe, phases
 from train.vgg import freeze
 
-Build = Callable[[tuple[int, int]], keras.Model]
+Build = Callable[[tuple[int, int], Precision], keras.Model]
 
 
 def learner(model: keras.Model, phase: Phase, steps: int) -> keras.Model:
@@ -40,7 +40,7 @@ def fit(
 ) -> checkpoint.State:
     """Train in place and leave the best epoch's weights in the model.
 
-    build: makes the same network for another input (height, width), for the crops. folder: where the state is saved
+    build: makes the same network for an input (height, width) and a precision: what learns is a copy. folder: where the state is saved
     after every epoch, and gone on from where an earlier process was killed.
     Ctrl-C ends the training early and keeps the best so far; before the first validation there is none, and
     KeyboardInterrupt is raised.
@@ -57,7 +57,6 @@ def fit(
         print(f"\nstopped; keeping epoch {state.best_epoch}", file=sys.stderr)
     if state.best is None:
         raise EdgeDetectError("the training diverged in its first epoch; try a smaller --learning-rate")
-    freeze(model, 0)
     model.set_weights(state.best_weights)
     return state
 
@@ -72,7 +71,8 @@ def _run(
     folder: Path,
     state: checkpoint.State,
 ) -> None:
-    net = build(_crop(model.input_shape[1:3])) if phase.crops else model
+    input_hw = model.input_shape[1:3]
+    net = build(_crop(input_hw) if phase.crops else input_hw, recipe.precision)
     cells_hw = tuple(net.get_layer("pool").input.shape[1:3])
     batches = WarmUp(train, recipe, net.input_shape[1:3], cells_hw) if phase.crops else Batches(train, recipe, cells_hw)
     net.set_weights(state.weights or model.get_weights())
@@ -81,7 +81,7 @@ def _run(
         variable.assign(value)
     shuffle = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_at(epoch))
     told = [Progress(phase.name, state.epoch), SaveState(net, folder, state)]
-    validated = [] if phase.crops else [KeepBest(model, validation, recipe.patience, state)]
+    validated = [] if phase.crops else [KeepBest(net, model, validation, recipe.patience, state)]
     if state.epoch < phase.epochs:
         both.fit(
             batches,

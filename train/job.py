@@ -19,6 +19,7 @@ from edge_runtime.results import Array, Image
 from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
+from train.recipe import Precision
 from train.run import Settings
 
 
@@ -63,13 +64,12 @@ def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
     settings = ready.settings
     keras.utils.set_random_seed(settings.recipe.seed)
 
-    def build(input_hw: tuple[int, int]) -> keras.Model:
-        return vgg.build(input_hw, settings.width, settings.wiring, settings.batch_norm)
+    def build(input_hw: tuple[int, int], precision: Precision = "float32") -> keras.Model:
+        return vgg.build(input_hw, settings.width, settings.wiring, settings.batch_norm, precision)
 
     model = build(settings.input_hw)
     if earlier and earlier.suffix == ".onnx":
-        some = ready.split.train[:: max(1, len(ready.split.train) // weights.MEASURED)]
-        weights.load_exported(model, exported.read(earlier), ready.samples.pick(some).images)
+        weights.load_exported(model, exported.read(earlier))
     elif earlier:
         weights.load_earlier(model, earlier)
     elif settings.weights != "none":

@@ -1,6 +1,7 @@
 """How to train: what the command line asks for, and the phases it comes to."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,13 +9,16 @@ from train.augment import Augmentation
 
 BLOCKS = 5
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class Recipe(BaseModel):
     """epochs: passes over the frames, at most. learning_rate: the peak. patience: epochs without a better validation
     before stopping. paste: share of the good frames that get a made-up defect at a known place, which then counts as an
     anomaly; 0 switches it off. warm_up: epochs on crops of good frames, half of them with a made-up defect, before the
     first whole frame. head_epochs: epochs in which only the dense layers learn, and frozen_blocks: blocks that keep the
-    weights they came with; both for networks that start from weights."""
+    weights they came with; for networks that start from weights. precision: what the convolutions compute in while they learn;
+    the network is validated and saved as float32."""
 
     model_config = ConfigDict(frozen=True)
     epochs: int = 30
@@ -26,6 +30,7 @@ class Recipe(BaseModel):
     warm_up: int = 0
     head_epochs: int = 0
     frozen_blocks: int = 0
+    precision: Precision = "float32"
     augmentation: Augmentation = Augmentation()
 
 

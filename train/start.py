@@ -1,12 +1,15 @@
 """What a training starts from: nothing, weights that others published, or a network that is there already."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edge_runtime.benchmark.hardware import Hardware
 from edge_runtime.errors import UsageError
 from train import exported, run
 from train.data import file_sha256
+from train.recipe import Precision
 
 Backbone = Literal["vgg19", "vgg19-slim"]
 Wiring = Literal["exact", "full"]
@@ -15,7 +18,8 @@ SCRATCH_WIDTH = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """batch_norm: VGG19's own weights know none; from scratch, nothing is learned without."""
+    """batch_norm: VGG19's own weights know none, export folds it away, and without it steps take half the time; from scratch,
+    nothing is learned without."""
 
     backbone: Backbone
     width: float
@@ -37,6 +41,22 @@ class Start:
     @property
     def published(self) -> bool:
         return self.file is None and self.weights != "none"
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak rate, where none is given. Without BatchNorm 1e-3 kills every ReLU within an epoch; docs/accuracy.md."""
+        return 1e-3 if self.network.batch_norm else 1e-4
+
+    @property
+    def frozen_blocks(self) -> int:
+        """How many blocks keep their weights, where it is not said. The first one alone is a third of the work, and its weights
+        are so small beside its input's grey levels that steps which suit the others would be too large."""
+        return 3 if self.published else 0 if self.network.batch_norm else 1
+
+    def precision(self, hardware: Hardware) -> Precision:
+        """What to compute in, where it is not said. BatchNorm is computed in float32 anyway, and casts cost what the rest gains."""
+        fast = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and "BF16" in (hardware.features or ())
+        return "bfloat16" if fast and not self.network.batch_norm else "float32"
 
 
 def choose(weights: str, backbone: Backbone | None, width: float | None, wiring: Wiring | None) -> Start:
@@ -92,5 +112,4 @@ def _trained(file: Path) -> Network:
 def _exported(file: Path) -> Network:
     found = exported.read(file).manifest
     width = 1.0 if found.backbone == "vgg19" else found.width
-    from_scratch = found.backbone == "vgg19-slim" or found.training.weights == "none"
-    return Network(found.backbone, width, found.wiring, batch_norm=from_scratch)
+    return Network(found.backbone, width, found.wiring, batch_norm=False)

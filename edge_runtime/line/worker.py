@@ -167,7 +167,7 @@ def _inspector(job: Job, setup: Profile) -> Inspector:
     cv2.setNumThreads(1)  # the jobs share the cores; more threads within each would only fight over them
     model = Model.load(Path(job.model), setup.threads, setup.provider, job.sha256, setup.spinning)
     if job.check_first:
-        for _ in replay(model):
+        for _ in replay(model, whole=False):
             pass
     return Inspector(model, job.threshold, job.single_box, job.prove, job.explain_all)
 

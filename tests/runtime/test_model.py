@@ -89,6 +89,16 @@ def test_golden_frames_pass_here_and_a_drift_is_refused() -> None:
         list(replay(Model.from_bytes(drifted)))
 
 
+def test_the_start_of_a_line_compares_the_boxes_of_one_reject_and_a_check_those_of_all() -> None:
+    right = tiny.golden()
+    wrong = right.model_copy(update={"boxes_xyxy": ((0, 0, 16, 16),)})
+    second = Model.from_bytes(tiny.model(tiny.manifest(golden=(right, wrong))))
+    assert len(list(replay(second, whole=False))) == 2
+    for model, whole in ((second, True), (Model.from_bytes(tiny.model(tiny.manifest(golden=(wrong, right)))), False)):
+        with pytest.raises(ModelError, match="other answers than the export"):
+            list(replay(model, whole))
+
+
 def test_the_metadata_is_where_others_look_for_it() -> None:
     assert METADATA_KEY == "edge_detect"
     assert Model.from_bytes(tiny.model()).manifest == tiny.manifest()

@@ -97,6 +97,8 @@ def test_a_killed_training_goes_on_and_ends_like_one_that_was_not(frames: Path, 
 
     typo = module("train", frames, "-o", tmp_path / "typo", *SMALL, "--weights", tmp_path / "whole" / "modell.keras")
     assert typo.returncode == 2 and "modell.keras: no such file" in typo.stderr, typo.stderr
+    frozen = module("train", frames, "-o", tmp_path / "frozen", *SMALL, "--frozen-blocks", "2")
+    assert frozen.returncode == 2 and "from scratch every block has to learn" in frozen.stderr, frozen.stderr
 
     used = module(
         "train",
@@ -193,9 +195,12 @@ def test_the_same_training_runs_on_another_backend(frames: Path, tmp_path: Path)
 
 def test_a_slim_network_starts_from_the_one_that_comes_along(module: Run, frames: Path, tmp_path: Path) -> None:
     small = ["--backbone", "vgg19-slim", "--input-size", "32x48", "--epochs", "1", "--validation", "0.3"]
-    done = module("train", frames, "-o", tmp_path / "run", *small)
+    done = module("train", frames, "-o", tmp_path / "run", *small, "--precision", "bfloat16")
     assert done.returncode == 0, done.stderr
+    exported = module("export", tmp_path / "run", "-o", tmp_path / "part.onnx")  # which compares with the float32 model
+    assert exported.returncode == 0, exported.stderr
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert settings["weights"].startswith("the bundled model, sha256 ") and settings["recipe"]["warm_up"] == 0
+    assert settings["recipe"]["frozen_blocks"] == 1 and settings["recipe"]["precision"] == "bfloat16"
     other = module("train", frames, "-o", tmp_path / "other", *small, "--weights", "bundled", "--width", "0.25")
     assert other.returncode == 2 and "width" in other.stderr and not (tmp_path / "other").exists()

@@ -14,7 +14,7 @@ from train.callbacks import score
 from train.checkpoint import State
 from train.data import LabelledFrame, Samples
 from train.place import where_loss
-from train.recipe import Recipe
+from train.recipe import Precision, Recipe
 
 HW = (32, 48)
 
@@ -31,8 +31,12 @@ def samples(count: int, seed: int) -> Samples:
     return Samples(tuple(LabelledFrame(path=str(i), label=label, sha256="0") for i, label in enumerate(labels)), images)
 
 
-def build(input_hw: tuple[int, int]) -> keras.Model:
-    return vgg.build(input_hw, 0.06, "exact", batch_norm=True)
+def build(input_hw: tuple[int, int], precision: Precision = "float32") -> keras.Model:
+    return vgg.build(input_hw, 0.06, "exact", batch_norm=True, precision=precision)
+
+
+def build_plain(input_hw: tuple[int, int], precision: Precision = "float32") -> keras.Model:
+    return vgg.build(input_hw, 0.06, "exact", batch_norm=False, precision=precision)
 
 
 def train(seed: int, recipe: Recipe, folder: Path) -> tuple[keras.Model, State]:
@@ -54,8 +58,11 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: P
     assert np.array_equal(first, same) and not np.array_equal(first, other)
 
 
-def test_a_plain_defect_is_learned_and_the_best_epoch_is_what_remains(tmp_path: Path) -> None:
-    model, state = train(0, Recipe(epochs=12, batch_size=8, learning_rate=3e-3, paste=0), tmp_path)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_plain_defect_is_learned_and_the_best_epoch_is_what_remains(precision: Precision, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=12, batch_size=8, learning_rate=3e-3, paste=0, precision=precision)
+    model, state = train(0, recipe, tmp_path)
+    assert model.compute_dtype == "float32" and all(layer.compute_dtype == "float32" for layer in model.layers)
     assert state.best is not None and state.best[0] > 0.95
     assert state.best[0] == max(state.history["val_auroc"])
     assert astuple(score(model, samples(24, 1))) == state.best
@@ -98,10 +105,10 @@ def test_a_checkpoint_that_is_torn_is_refused(tmp_path: Path) -> None:
 
 def test_frozen_blocks_keep_their_weights_and_the_head_learns(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    model = vgg.build(HW, 0.06, "exact", batch_norm=False)
+    model = build_plain(HW)
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     recipe = Recipe(epochs=1, batch_size=8, frozen_blocks=3, paste=0)
-    fit.fit(build, model, samples(48, 0), samples(24, 1), recipe, tmp_path)
+    fit.fit(build_plain, model, samples(48, 0), samples(24, 1), recipe, tmp_path)
     changed = {
         name for name, kept in before.items() if not np.array_equal(kept[0], model.get_layer(name).get_weights()[0])
     }

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.benchmark.hardware import Hardware
 from edge_runtime.errors import UsageError
-from edge_runtime.manifest import Training
 from tests import tiny
 from train import exported
 from train.exported import BUNDLED_FILE, Exported
 from train.start import Network, Start, choose
 
-BUNDLED = Network("vgg19-slim", 0.1875, "exact", batch_norm=True)
+BUNDLED = Network("vgg19-slim", 0.1875, "exact", batch_norm=False)
+FAST = Hardware("A", ("AVX2", "BF16"), 2, None, "Linux x86_64")
+SLOW = Hardware("A", ("AVX2",), 2, None, "Linux x86_64")
 
 
 def test_defaults() -> None:
@@ -48,15 +50,40 @@ def test_what_does_not_fit_is_said(asked: tuple[str, None, None, None], word: st
         choose(*asked)
 
 
-@pytest.mark.parametrize(("weights", "batch_norm"), [("imagenet", False), ("none", True)])
-def test_a_full_vgg19_goes_on_with_batch_norm_only_where_it_had_one(
-    weights: str, batch_norm: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_full_vgg19_goes_on_from_its_exported_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     described = tiny.manifest(backbone="vgg19", width=1.0)
-    training: Training = described.training.model_copy(update={"weights": weights})
-    described = described.model_copy(update={"training": training})
     shutil.copy(BUNDLED_FILE, tmp_path / "part.onnx")
     bundled = exported.read(BUNDLED_FILE)
     found = Exported(described, bundled.convolutions, bundled.dense, bundled.logits)
     monkeypatch.setattr(exported, "read", lambda _: found)
-    assert choose(str(tmp_path / "part.onnx"), None, None, None).network.batch_norm is batch_norm
+    begun = choose(str(tmp_path / "part.onnx"), None, None, None)
+    assert begun.network == Network("vgg19", 1.0, "exact", batch_norm=False)
+    assert (begun.learning_rate, begun.frozen_blocks) == (1e-4, 1)
+
+
+@pytest.mark.parametrize(
+    ("weights", "backbone", "learning_rate", "frozen_blocks", "precision"),
+    [
+        ("imagenet", None, 1e-4, 3, "bfloat16"),
+        ("bundled", None, 1e-4, 1, "bfloat16"),
+        ("none", "vgg19-slim", 1e-3, 0, "float32"),
+    ],
+)
+def test_the_recipe_follows_from_the_start(
+    weights: str,
+    backbone: None,
+    learning_rate: float,
+    frozen_blocks: int,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    begun = choose(weights, backbone, None, None)
+    assert (begun.learning_rate, begun.frozen_blocks, begun.precision(FAST)) == (
+        learning_rate,
+        frozen_blocks,
+        precision,
+    )
+    assert begun.precision(SLOW) == "float32"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert begun.precision(FAST) == "float32"
