@@ -1,6 +1,5 @@
 """One ONNX file, checked and ready to run. The only importer of onnxruntime."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,17 +55,18 @@ class Model:
         except OSError as err:
             raise ModelError(f"{path}: can't be read: {err.strerror}") from None
         try:
-            found = hashlib.sha256(data).hexdigest()
-            if sha256 and sha256.lower() != found:
-                raise ModelError(f"has the sha256 {found}; {sha256.lower()} is required")
-            return cls.from_bytes(data, threads, provider, spinning)
+            return cls.from_bytes(data, threads, provider, sha256, spinning)
         except ModelError as err:
             raise ModelError(f"{path}: {err}") from None
 
     @classmethod
-    def from_bytes(cls, data: bytes, threads: int = 0, provider: str = "cpu", spinning: bool = True) -> "Model":
+    def from_bytes(
+        cls, data: bytes, threads: int = 0, provider: str = "cpu", sha256: str = "", spinning: bool = True
+    ) -> "Model":
         chosen = execution_provider(provider)
-        sealed = onnx_file.sealed(data)
+        found, sealed = onnx_file.fingerprint(data)
+        if sha256 and sha256.lower() != found:
+            raise ModelError(f"has the sha256 {found}; {sha256.lower()} is required")
         onnx_file.check(data)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
@@ -94,7 +94,7 @@ class Model:
         head, forward = _read_head(session, manifest), None
         if chosen != PROVIDERS["cpu"]:
             forward = _started(forward_only(data, FORWARD_OUTPUTS), chosen)
-        return cls(manifest, hashlib.sha256(data).hexdigest(), head, session, forward)
+        return cls(manifest, found, head, session, forward)
 
     @property
     def input_hw(self) -> tuple[int, int]:

@@ -73,14 +73,16 @@ def seal(data: bytes) -> bytes:
     return data + _SEAL + hashlib.sha256(data).hexdigest().encode()
 
 
-def sealed(data: bytes) -> bool:
-    """Whether it ends with a seal. Raises ModelError where the seal is not that of the bytes before it."""
-    body, end = data[: -len(_SEAL) - 64], data[-len(_SEAL) - 64 :]
-    if not end.startswith(_SEAL):
-        return False
-    if end[len(_SEAL) :] != hashlib.sha256(body).hexdigest().encode():
+def fingerprint(data: bytes) -> tuple[str, bool]:
+    """(sha256 of the file in hex, whether it ends with a seal), in one pass. Raises ModelError where the seal is not that of the
+    bytes before it."""
+    body, end = memoryview(data)[: -len(_SEAL) - 64], data[-len(_SEAL) - 64 :]
+    hashed = hashlib.sha256(body)
+    is_sealed = end.startswith(_SEAL)
+    if is_sealed and end[len(_SEAL) :] != hashed.hexdigest().encode():
         raise ModelError("is damaged: its bytes are not those that were exported; copy it again")
-    return True
+    hashed.update(end)
+    return hashed.hexdigest(), is_sealed
 
 
 def check(data: bytes) -> None:

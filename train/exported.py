@@ -34,7 +34,7 @@ def read(path: Path) -> Exported:
     """Raises UsageError for a file that edge-detect would not run, or that holds integers."""
     try:
         data = path.read_bytes()
-        if not onnx_file.sealed(data):
+        if not onnx_file.fingerprint(data)[1]:
             raise ModelError("was not exported by edge-detect")
         onnx_file.check(data)
         proto = onnx.load_from_string(data)
