@@ -17,7 +17,7 @@ test: $(VENV)/dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# Everything in the bundled model comes from here: generated frames, five rounds of training, export. Four hours on 2 cores.
+# Everything in the bundled model comes from here: generated frames, six rounds of training, export. Five hours on 2 cores.
 DEMO := edge_runtime/demo
 SLIM := --product bangles --backbone vgg19-slim --width 0.1875 --input-size 192x256 --batch-size 8 --paste 0.4
 demo-model: $(VENV)/dev
@@ -36,7 +36,11 @@ demo-model: $(VENV)/dev
 	$(BIN)/python -m train.bangles data/demo/train5 --good 5000 --anomaly 5000 --seed 41
 	$(BIN)/python -m train data/demo/train5 -o runs/demo/5 $(SLIM) --seed 5 --epochs 4 --learning-rate 3e-4 --paste 0.1 --warm-up 0 \
 	    --validation 0.1 --augment rotate=0,shift=0,zoom=0,noise=0,blur=0 --weights runs/demo/4/model.keras
-	$(BIN)/python -m export runs/demo/5 -o $(DEMO)/model.onnx  # float: it must answer alike on PCs without VNNI
+	$(BIN)/python -m export runs/demo/5 -o runs/demo/5.onnx  # BatchNorm folded away, which makes the next round five times as fast
+	$(BIN)/python -m train.bangles data/demo/train6 --good 10000 --anomaly 10000 --seed 51
+	$(BIN)/python -m train data/demo/train6 -o runs/demo/6 --product bangles --input-size 192x256 --seed 6 --epochs 8 --learning-rate 2e-4 --paste 0.1 \
+	    --validation 0.05 --augment rotate=0,shift=0,zoom=0,noise=0,blur=0 --weights runs/demo/5.onnx
+	$(BIN)/python -m export runs/demo/6 -o $(DEMO)/model.onnx --truth data/demo/train6/truth.json  # float: it must answer alike on PCs without VNNI
 	$(BIN)/python -m train.bangles data/demo/show --good 3 --anomaly 5 --seed 3
 	rm -rf $(DEMO)/frames && mkdir $(DEMO)/frames && cp data/demo/show/good/* data/demo/show/anomaly/* $(DEMO)/frames/
 	$(MAKE) demo-accuracy
