@@ -24,13 +24,13 @@ def replay(model: Model, whole: bool = True) -> Iterator[str]:
     """Answer every golden frame and yield a line for each. Raises ModelError with the figures that differ.
 
     whole: also compare the boxes of every golden reject; otherwise of the first one: fine maps are most of the cost, and every
-    start of a line waits for this.
+    start of a line waits for this. With a second engine always: it answers what passes, and a reject that is explained is not asked of it.
     """
     frames = model.manifest.golden
     if not frames:
         raise ModelError("the file has no golden frames to check; export it again")
     first = next((golden for golden in frames if golden.boxes_xyxy), None)
-    boxed = [whole or golden is first or not golden.boxes_xyxy for golden in frames]
+    boxed = [whole or model.forward is not None or golden is first or not golden.boxes_xyxy for golden in frames]
     with ThreadPoolExecutor(available_cores()) as pool:
         found = list(pool.map(partial(_differences, model), frames, boxed))
     for number, (golden, (logits, map_, boxes)) in enumerate(zip(frames, found, strict=True), 1):

@@ -64,9 +64,7 @@ class Model:
         cls, data: bytes, threads: int = 0, provider: str = "cpu", sha256: str = "", spinning: bool = True
     ) -> "Model":
         chosen = execution_provider(provider)
-        found, sealed = onnx_file.fingerprint(data)
-        if sha256 and sha256.lower() != found:
-            raise ModelError(f"has the sha256 {found}; {sha256.lower()} is required")
+        found, sealed = onnx_file.fingerprint(data, sha256)
         onnx_file.check(data)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()

@@ -73,16 +73,19 @@ def seal(data: bytes) -> bytes:
     return data + _SEAL + hashlib.sha256(data).hexdigest().encode()
 
 
-def fingerprint(data: bytes) -> tuple[str, bool]:
-    """(sha256 of the file in hex, whether it ends with a seal), in one pass. Raises ModelError where the seal is not that of the
-    bytes before it."""
+def fingerprint(data: bytes, required: str = "") -> tuple[str, bool]:
+    """(sha256 of the file in hex, whether it ends with a seal), in one pass. required: what the first must be; empty for any.
+    Raises ModelError where it is not, or the seal is not that of the bytes before it."""
     body, end = memoryview(data)[: -len(_SEAL) - 64], data[-len(_SEAL) - 64 :]
     hashed = hashlib.sha256(body)
-    is_sealed = end.startswith(_SEAL)
-    if is_sealed and end[len(_SEAL) :] != hashed.hexdigest().encode():
-        raise ModelError("is damaged: its bytes are not those that were exported; copy it again")
+    expected = hashed.hexdigest().encode()
     hashed.update(end)
-    return hashed.hexdigest(), is_sealed
+    found, is_sealed = hashed.hexdigest(), end.startswith(_SEAL)
+    if required and required.lower() != found:
+        raise ModelError(f"has the sha256 {found}; {required.lower()} is required")
+    if is_sealed and end[len(_SEAL) :] != expected:
+        raise ModelError("is damaged: its bytes are not those that were exported; copy it again")
+    return found, is_sealed
 
 
 def check(data: bytes) -> None:

@@ -16,7 +16,7 @@ from edge_runtime.frames import printable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", "PIL"))
 
-from train import augment, exported, start
+from train import augment, exported, run, start
 from train.job import Order, execute
 from train.recipe import Precision, Recipe
 from train.run import Settings
@@ -69,7 +69,7 @@ def main(
     learning_rate: Annotated[
         float,
         typer.Option(
-            help="Peak rate. Default: 1e-3 from scratch, 1e-4 from published weights or an exported file, which know no BatchNorm."
+            help="Peak rate. Default: 1e-3 from scratch, 1e-4 for a network without BatchNorm (published weights, exported files)."
         ),
     ] = 0.0,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation before stopping.")] = 10,
@@ -126,14 +126,14 @@ def main(
             min=0,
             max=5,
             help="Of VGG19's five blocks, how many keep the weights they start from. "
-            "Default: 3 of published weights, 1 of an exported file, else 0.",
+            "Default: 3 of published weights, 1 of an earlier network without BatchNorm (every exported file), else 0.",
         ),
     ] = None,
     precision: Annotated[
         Precision | None,
         typer.Option(
-            help="What convolutions compute in while they learn; the model is float32 in either. Default: bfloat16 on "
-            "TensorFlow where the processor has it and training starts from published weights or an exported file."
+            help="What convolutions compute in while they learn; the model is float32 in either. Default: bfloat16 for a network "
+            "without BatchNorm, on TensorFlow and Linux, where the processor has AVX-512 BF16; else float32."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
@@ -153,6 +153,9 @@ def main(
             "RUN/split.json keeps them apart",
             file=sys.stderr,
         )
+    unfinished = run.unfinished(out)
+    if precision is None:
+        precision = unfinished.recipe.precision if unfinished else begun.precision(hardware())
     recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
@@ -163,7 +166,7 @@ def main(
         warm_up=(WARM_UP if begun.weights == "none" else 0) if warm_up is None else warm_up,
         head_epochs=head_epochs if begun.published else 0,
         frozen_blocks=begun.frozen_blocks if frozen_blocks is None else frozen_blocks,
-        precision=precision or begun.precision(hardware()),
+        precision=precision,
         augmentation=augment.adjusted(augmentation, flip),
     )
     settings = Settings(

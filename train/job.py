@@ -188,7 +188,7 @@ def _refuse_finished(out: Path) -> None:
 
 
 def _refuse_other(out: Path, earlier: Settings, asked: Settings) -> None:
-    before, now = earlier.model_dump(), asked.model_dump()
+    before, now = ({**one.model_dump(exclude={"recipe"}), **one.recipe.model_dump()} for one in (earlier, asked))
     differing = [f"{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name]]
     if differing:
         raise UsageError(

@@ -51,7 +51,7 @@ HEAD_RATE = 1e-3
 def phases(recipe: Recipe) -> list[Phase]:
     """Crops first, then the head, then the rest; what has no epochs is left out."""
     wanted = [
-        Phase("warm-up", recipe.warm_up, recipe.learning_rate, crops=True),
+        Phase("warm-up", recipe.warm_up, recipe.learning_rate, recipe.frozen_blocks, crops=True),
         Phase("head", recipe.head_epochs, HEAD_RATE, frozen_blocks=BLOCKS),
         Phase("epoch", recipe.epochs, recipe.learning_rate, frozen_blocks=recipe.frozen_blocks),
     ]

@@ -43,7 +43,10 @@ def inspect(
     prove: Prove = False,
     check_first: Annotated[
         bool,
-        typer.Option("--check/--no-check", help="Replay the file's golden frames first, as edge-detect check does."),
+        typer.Option(
+            "--check/--no-check",
+            help="Replay the file's golden frames first, as edge-detect check does, with the boxes of one reject.",
+        ),
     ] = True,
     require_sha256: RequiredSha256 = "",
     provider: Provider = "",

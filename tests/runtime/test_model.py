@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,16 @@ def test_the_start_of_a_line_compares_the_boxes_of_one_reject_and_a_check_those_
     wrong = right.model_copy(update={"boxes_xyxy": ((0, 0, 16, 16),)})
     second = Model.from_bytes(tiny.model(tiny.manifest(golden=(right, wrong))))
     assert len(list(replay(second, whole=False))) == 2
-    for model, whole in ((second, True), (Model.from_bytes(tiny.model(tiny.manifest(golden=(wrong, right)))), False)):
+    drifted = right.model_copy(update={"logits": (9.0, -9.0)})
+    first, other = (
+        Model.from_bytes(tiny.model(tiny.manifest(golden=golden))) for golden in ((wrong, right), (right, drifted))
+    )
+    for model, whole in (
+        (second, True),
+        (first, False),
+        (other, False),
+        (replace(second, forward=second.session), False),
+    ):
         with pytest.raises(ModelError, match="other answers than the export"):
             list(replay(model, whole))
 

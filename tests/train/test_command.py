@@ -84,7 +84,7 @@ def test_a_killed_training_goes_on_and_ends_like_one_that_was_not(frames: Path, 
     assert killed.returncode == -signal.SIGKILL and not (tmp_path / "killed" / "run.json").exists()
 
     other = module("train", frames, "-o", tmp_path / "killed", *options, "--seed", "5")
-    assert other.returncode == 2 and "holds an unfinished training with other settings (recipe" in other.stderr
+    assert other.returncode == 2 and "holds an unfinished training with other settings (seed 0 -> 5)" in other.stderr
     again = module("train", frames, "-o", tmp_path / "killed", *options)
     assert again.returncode == 0 and "going on with the training" in again.stderr, again.stderr
     assert "warm-up" not in again.stderr

@@ -87,3 +87,12 @@ def test_the_recipe_follows_from_the_start(
     assert begun.precision(SLOW) == "float32"
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert begun.precision(FAST) == "float32"
+
+
+def test_an_earlier_training_goes_on_as_it_was() -> None:
+    plain = Start(Network("vgg19", 1.0, "exact", batch_norm=False), "an earlier training", Path("RUN/model.keras"))
+    with_norms = Start(
+        Network("vgg19-slim", 0.25, "exact", batch_norm=True), "an earlier training", Path("model.keras")
+    )
+    assert (plain.learning_rate, plain.frozen_blocks) == (1e-4, 1)
+    assert (with_norms.learning_rate, with_norms.frozen_blocks) == (1e-3, 0)
