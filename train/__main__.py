@@ -69,7 +69,8 @@ def main(
     learning_rate: Annotated[
         float,
         typer.Option(
-            help="Peak rate. Default: 1e-3 from scratch, 1e-4 for a network without BatchNorm (published weights, exported files)."
+            help="Peak rate. Default: 1e-3 from scratch, 1e-4 for a network without BatchNorm (published weights, exported files).",
+            show_default=False,
         ),
     ] = 0.0,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation before stopping.")] = 10,
