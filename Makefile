@@ -40,7 +40,8 @@ demo-model: $(VENV)/dev
 	$(BIN)/python -m train.bangles data/demo/train6 --good 10000 --anomaly 10000 --seed 51
 	$(BIN)/python -m train data/demo/train6 -o runs/demo/6 --product bangles --input-size 192x256 --batch-size 16 --seed 6 --epochs 8 --learning-rate 2e-4 --paste 0.1 \
 	    --validation 0.05 --augment rotate=0,shift=0,zoom=0,noise=0,blur=0 --weights runs/demo/5.onnx
-	$(BIN)/python -m export runs/demo/6 -o $(DEMO)/model.onnx --truth data/demo/train6/truth.json  # float: it must answer alike on PCs without VNNI
+	$(BIN)/python -m export runs/demo/6 -o $(DEMO)/model.onnx --truth data/demo/train6/truth.json \
+	    --precision auto --reduce-range  # for any PC, also without VNNI; ships float, as INT8 does not pass with 7 bits
 	$(BIN)/python -m train.bangles data/demo/show --good 3 --anomaly 5 --seed 3
 	rm -rf $(DEMO)/frames && mkdir $(DEMO)/frames && cp data/demo/show/good/* data/demo/show/anomaly/* $(DEMO)/frames/
 	$(MAKE) demo-accuracy
