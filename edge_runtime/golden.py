@@ -33,8 +33,11 @@ def replay(model: Model, whole: bool = True) -> Iterator[str]:
     boxed = [whole or model.forward is not None or golden is first or not golden.boxes_xyxy for golden in frames]
     with ThreadPoolExecutor(available_cores()) as pool:
         found = list(pool.map(partial(_differences, model), frames, boxed))
-    for number, (golden, (logits, map_, boxes)) in enumerate(zip(frames, found, strict=True), 1):
-        figures = f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, boxes agree to IoU {boxes:.3f}"
+    for number, (golden, asked, (logits, map_, boxes)) in enumerate(zip(frames, boxed, found, strict=True), 1):
+        agree = f"boxes agree to IoU {boxes:.3f}" if asked else "boxes not compared"
+        figures = (
+            f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, {agree}"
+        )
         tolerance = model.manifest.golden_tolerance
         if not (logits <= tolerance and map_ <= tolerance and boxes >= BOX_IOU):
             raise ModelError(
