@@ -13,8 +13,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
 import typer
+from msgspec.structs import replace
 
 from edge_runtime.errors import EdgeDetectError, require, run_command
 
@@ -136,10 +138,10 @@ def _file(graph: "onnx.ModelProto", width: float, side: int, precision: str, ima
     maps = [class_activation_map(one.activations, model.head) for one in model.predict(images)]
     low, high = float(np.median(maps)), float(np.max(maps))
     scale = HeatScale(cold=low, hot=high)
-    levels = draft.calibration.model_copy(update={"coarse": scale, "fine": scale})
-    nearly = Model.from_bytes(convert.with_manifest(graph, draft.model_copy(update={"calibration": levels})))
+    levels = replace(draft.calibration, coarse=scale, fine=scale)
+    nearly = Model.from_bytes(convert.with_manifest(graph, replace(draft, calibration=levels)))
     recorded = tuple(golden.record(nearly, golden.prepared(image), 0) for image in images[:3])
-    return convert.with_manifest(graph, nearly.manifest.model_copy(update={"golden": recorded}))
+    return convert.with_manifest(graph, replace(nearly.manifest, golden=recorded))
 
 
 def _manifest(width: float, side: int, precision: str) -> "Manifest":
@@ -148,22 +150,21 @@ def _manifest(width: float, side: int, precision: str) -> "Manifest":
 
     with as_file(files("edge_runtime.demo") / "model.onnx") as path:
         bundled = Model.load(path).manifest
-    nothing = dict.fromkeys(Quantisation.model_fields, 0) | {"scheme": "minmax"}
-    return bundled.model_copy(
-        update={
-            "product": "random weights",
-            "input_hw": (side, side),
-            "resize": "stretch-area-reduced",
-            "backbone": "vgg19" if width == FULL else "vgg19-slim",
-            "width": width,
-            "fine_layer": "block3_conv4",
-            "precision": precision,
-            "quantisation": Quantisation.model_validate(nothing) if precision == "int8" else None,
-            "fine_tolerance": 1.0,
-            "golden_tolerance": 0.2,
-            "calibration": bundled.calibration.model_copy(update={"temperature": 1.0, "threshold": 0.5}),
-            "golden": (),
-        }
+    nothing = msgspec.convert(dict.fromkeys(Quantisation.__struct_fields__, 0) | {"scheme": "minmax"}, Quantisation)
+    return replace(
+        bundled,
+        product="random weights",
+        input_hw=(side, side),
+        resize="stretch-area-reduced",
+        backbone="vgg19" if width == FULL else "vgg19-slim",
+        width=width,
+        fine_layer="block3_conv4",
+        precision=precision,
+        quantisation=nothing if precision == "int8" else None,
+        fine_tolerance=1.0,
+        golden_tolerance=0.2,
+        calibration=replace(bundled.calibration, temperature=1.0, threshold=0.5),
+        golden=(),
     )
 
 

@@ -1,7 +1,6 @@
 """The golden frames inside a model file: the same answers on this PC as where it was exported?"""
 
 import base64
-import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,23 +20,20 @@ BOX_IOU = 0.9
 
 
 def replay(model: Model, whole: bool = True) -> Iterator[str]:
-    """Answer every golden frame and yield a line for each. Raises ModelError with the figures that differ.
+    """Answer the golden frames and yield a line for each. Raises ModelError with the figures that differ.
 
-    whole: also compare the boxes of every golden reject; otherwise of the first one: fine maps are most of the cost, and every
-    start of a line waits for this. With a second engine always: it answers what passes, and a reject that is explained is not asked of it.
+    whole: all of them; otherwise the first of each class: every start of a line waits for this.
     """
     frames = model.manifest.golden
     if not frames:
         raise ModelError("the file has no golden frames to check; export it again")
-    first = next((golden for golden in frames if golden.boxes_xyxy), None)
-    boxed = [whole or model.forward is not None or golden is first or not golden.boxes_xyxy for golden in frames]
+    chosen = [
+        golden for golden in frames if whole or golden is next(one for one in frames if one.label == golden.label)
+    ]
     with ThreadPoolExecutor(available_cores()) as pool:
-        found = list(pool.map(partial(_differences, model), frames, boxed))
-    for number, (golden, asked, (logits, map_, boxes)) in enumerate(zip(frames, boxed, found, strict=True), 1):
-        agree = f"boxes agree to IoU {boxes:.3f}" if asked else "boxes not compared"
-        figures = (
-            f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, {agree}"
-        )
+        found = list(pool.map(partial(_differences, model), chosen))
+    for number, (golden, (logits, map_, boxes)) in enumerate(zip(chosen, found, strict=True), 1):
+        figures = f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, boxes agree to IoU {boxes:.3f}"
         tolerance = model.manifest.golden_tolerance
         if not (logits <= tolerance and map_ <= tolerance and boxes >= BOX_IOU):
             raise ModelError(
@@ -46,26 +42,21 @@ def replay(model: Model, whole: bool = True) -> Iterator[str]:
         yield f"ok  {figures}"
 
 
-def answer(model: Model, picture: bytes, explained: bool = True) -> tuple[Prediction, Judgement]:
-    """What the file says of an image file, read, resized, judged and explained as on the line. Raises FrameError.
-
-    explained: with the fine map, if it is a reject.
-    """
+def answer(model: Model, picture: bytes) -> tuple[Prediction, Judgement]:
+    """What the file says of an image file, read, resized, judged and explained as on the line. Raises FrameError."""
     image, _ = decode_for(picture, model.manifest.needed_hw)
     inspector = Inspector(model)
-    explain_from = inspector.explain_from if explained else math.inf
-    (prediction,) = model.predict(prepare(image, model.input_hw)[np.newaxis], explain_from)
+    (prediction,) = model.predict(prepare(image, model.input_hw)[np.newaxis], inspector.explain_from)
     return prediction, inspector.judge(prediction)
 
 
-def _differences(model: Model, golden: Golden, boxed: bool) -> tuple[float, float, float]:
-    """(logits, CAM, smallest box IoU); the first two relative to the expected size where that is above one logit, the last 1 where
-    boxes are not asked for."""
+def _differences(model: Model, golden: Golden) -> tuple[float, float, float]:
+    """(logits, CAM, smallest box IoU); the first two relative to the expected size where that is above one logit."""
     expected_cam = np.array(golden.cam, np.float32)
     if expected_cam.shape != (model.input_hw[0] // 16, model.input_hw[1] // 16):
         raise ModelError("a golden frame's map has another size than the network's; export the file again")
     try:
-        prediction, judged = answer(model, base64.b64decode(golden.png, validate=True), boxed)
+        prediction, judged = answer(model, base64.b64decode(golden.png, validate=True))
     except ValueError:
         raise ModelError("a golden frame is damaged; export the file again") from None
     except FrameError as err:
@@ -73,9 +64,7 @@ def _differences(model: Model, golden: Golden, boxed: bool) -> tuple[float, floa
     return (
         _relative(prediction.logits, np.array(golden.logits, np.float32)),
         _relative(judged.maps.coarse, expected_cam),
-        agreement([defect.box for defect in judged.defects], [Box(*box) for box in golden.boxes_xyxy])
-        if boxed
-        else 1.0,
+        agreement([defect.box for defect in judged.defects], [Box(*box) for box in golden.boxes_xyxy]),
     )
 
 

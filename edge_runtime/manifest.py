@@ -1,40 +1,38 @@
 """Everything a model file says about itself: JSON under the metadata key `edge_detect` of the ONNX file."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from msgspec import Meta, Struct
 
 from edge_runtime.errors import ModelError
+from edge_runtime.stored import from_json
 
 METADATA_KEY = "edge_detect"
 SCHEMA_VERSION = 2
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
 
 
-class HeatScale(_Frozen):
+class HeatScale(_Strict, frozen=True):
     """The absolute scale of a map, fitted on validation frames.
 
     cold, hot: values in logits that show as heat 0 (as warm as half of the good frames that pass ever get) and 1 (the
     peak of a typical anomaly).
     """
 
-    cold: Finite
-    hot: Finite
+    cold: float
+    hot: float
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "HeatScale":
+    def __post_init__(self) -> None:
         if not self.cold < self.hot:
             raise ValueError("cold must lie below hot")
-        return self
 
 
-class BoxRule(_Frozen):
+class BoxRule(_Strict, frozen=True):
     """How boxes are drawn; edge_runtime/boxes.py.
 
     guided: whether the coarse map has a say; not where it is an approximation. level: strength in logits from which on a
@@ -44,14 +42,14 @@ class BoxRule(_Frozen):
     """
 
     guided: bool
-    level: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    false_boxes: Finite
-    size: Annotated[float, Field(gt=0, le=10)]
+    level: Annotated[float, Meta(ge=0)]
+    false_boxes: float
+    size: Annotated[float, Meta(gt=0, le=10)]
     marked: Count
     min_area: Count
 
 
-class Calibration(_Frozen):
+class Calibration(_Strict, frozen=True):
     """Levels fitted on validation frames, on the outputs of the very network in the file.
 
     temperature: divides the margin before it becomes a score. threshold: score in (0, 1) from which on a frame is an
@@ -59,8 +57,8 @@ class Calibration(_Frozen):
     anomaly: frames it all rests on; false_rejects and escapes: how many of these lie on the wrong side of the threshold.
     """
 
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    threshold: Annotated[float, Field(gt=0, lt=1)]
+    temperature: Annotated[float, Meta(gt=0)]
+    threshold: Annotated[float, Meta(gt=0, lt=1)]
     rule: str
     coarse: HeatScale
     fine: HeatScale
@@ -71,7 +69,7 @@ class Calibration(_Frozen):
     escapes: Count
 
 
-class Training(_Frozen):
+class Training(_Strict, frozen=True):
     """Where the weights come from. Counts are (good, anomaly). doubts: what the model may be judging instead of the defect."""
 
     weights: str
@@ -81,12 +79,12 @@ class Training(_Frozen):
     seed: int
     epochs: Count
     best_epoch: Count
-    validation_auroc: Finite
+    validation_auroc: float
     doubts: tuple[str, ...]
     versions: dict[str, str]
 
 
-class Parity(_Frozen):
+class Parity(_Strict, frozen=True):
     """Greatest differences between the trained model and the exported network in float, over `frames` real frames, at batch
     1 and 8. What INT8 adds to that is its Quantisation.
 
@@ -94,14 +92,14 @@ class Parity(_Frozen):
     """
 
     frames: Count
-    logits: Finite
-    cam: Finite
-    box_iou: Finite
+    logits: float
+    cam: float
+    box_iou: float
     flips: Count
     versions: dict[str, str]
 
 
-class Quantisation(_Frozen):
+class Quantisation(_Strict, frozen=True):
     """What INT8 costs against the same network in float, on the validation frames; each with its own levels.
 
     scheme: how it was made. frames: that ranges were measured on. auroc_drop: of the image AUROC. missed: defects that
@@ -112,16 +110,16 @@ class Quantisation(_Frozen):
 
     scheme: str
     frames: Count
-    auroc_drop: Finite
+    auroc_drop: float
     missed: Count
-    flips: Finite
-    cam_correlation: Finite
-    box_iou: Finite
-    fine_residual: Finite
-    speedup: Finite
+    flips: float
+    cam_correlation: float
+    box_iou: float
+    fine_residual: float
+    speedup: float
 
 
-class Golden(_Frozen):
+class Golden(_Strict, frozen=True):
     """A frame with what the file must answer for it; boxes are half-open xyxy in input pixels.
 
     png: base64 of an image file: at input size, or as the camera wrote it, so that decoding and resizing are checked, too.
@@ -129,20 +127,18 @@ class Golden(_Frozen):
 
     png: str
     label: Literal["good", "anomaly"]
-    logits: tuple[Finite, Finite]
-    cam: tuple[tuple[Finite, ...], ...]
+    logits: tuple[float, float]
+    cam: tuple[tuple[float, ...], ...]
     boxes_xyxy: tuple[tuple[Count, Count, Count, Count], ...]
 
-    @model_validator(mode="after")
-    def _whole(self) -> "Golden":
+    def __post_init__(self) -> None:
         if len({len(row) for row in self.cam}) > 1:
             raise ValueError("the rows of the cam differ in length")
         if any(x0 >= x1 or y0 >= y1 for x0, y0, x1, y1 in self.boxes_xyxy):
             raise ValueError("a box is empty")
-        return self
 
 
-class Manifest(_Frozen):
+class Manifest(_Strict, frozen=True):
     """input_hw: (height, width) of the network's input. resize: how frames get there, edge_runtime/preprocess.py. width: share of VGG19's filters per layer. fine_tolerance: how far
     the fine map may be from adding up to the margin, in logits per logit of evidence: rounding in float, and in
     INT8 what lies between the integers. golden_tolerance: how far other processors' answers may be from the golden ones,
@@ -152,17 +148,17 @@ class Manifest(_Frozen):
     schema_version: Literal[2]
     product: str
     classes: tuple[Literal["good"], Literal["anomaly"]]
-    input_hw: tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]]
+    input_hw: tuple[Annotated[int, Meta(ge=32, le=4096)], Annotated[int, Meta(ge=32, le=4096)]]
     resize: Literal["stretch-area", "stretch-area-reduced"]
     backbone: Literal["vgg19", "vgg19-slim"]
-    width: Finite
+    width: float
     wiring: Literal["exact", "full"]
     explanation: Literal["exact", "approximate"]
-    fine_layer: Annotated[str, Field(pattern=r"^block[1-5]_conv[1-4]$")]
+    fine_layer: Annotated[str, Meta(pattern=r"^block[1-5]_conv[1-4]$")]
     precision: Literal["fp32", "int8"]
     quantisation: Quantisation | None
-    fine_tolerance: Annotated[float, Field(gt=0)]
-    golden_tolerance: Annotated[float, Field(gt=0, le=0.2)]
+    fine_tolerance: Annotated[float, Meta(gt=0)]
+    golden_tolerance: Annotated[float, Meta(gt=0, le=0.2)]
     calibration: Calibration
     training: Training
     parity: Parity
@@ -179,24 +175,25 @@ class Manifest(_Frozen):
         """What frames are decoded for: the input where large JPEGs are decoded reduced, None where all pixels are."""
         return self.input_hw if self.resize == "stretch-area-reduced" else None
 
-    @model_validator(mode="after")
-    def _honest(self) -> "Manifest":
+    def __post_init__(self) -> None:
         if (self.wiring == "exact") != (self.explanation == "exact"):
             raise ValueError("only the exact wiring has an exact explanation")
         if (self.precision == "int8") != (self.quantisation is not None):
             raise ValueError("an int8 file says what that costs, and only an int8 file does")
-        return self
+
+
+class _Versioned(Struct):
+    schema_version: Any = None
 
 
 def parse(text: str) -> Manifest:
     """Raises ModelError for a manifest of another schema version, and for one that does not fit its own."""
     try:
-        return Manifest.model_validate_json(text)
-    except ValidationError as err:
-        first = err.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        if first["loc"] == ("schema_version",):
+        version = from_json(text, _Versioned).schema_version
+        if version != SCHEMA_VERSION:
             raise ModelError(
-                f"its manifest has schema version {first['input']!r}, this edge-detect reads {SCHEMA_VERSION}; install the edge-detect it was exported with"
-            ) from None
-        raise ModelError(f"its manifest is damaged: {where}: {first['msg']}; export it again") from None
+                f"its manifest has schema version {version!r}, this edge-detect reads {SCHEMA_VERSION}; install the edge-detect it was exported with"
+            )
+        return from_json(text, Manifest)
+    except ValueError as err:
+        raise ModelError(f"its manifest is damaged: {err}; export it again") from None

@@ -11,8 +11,8 @@ import onnxruntime as ort
 
 from edge_runtime import onnx_file
 from edge_runtime.benchmark.hardware import available_cores
-from edge_runtime.cam import Head
 from edge_runtime.errors import FrameError, ModelError, UsageError, first_line
+from edge_runtime.head import Head
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
 from edge_runtime.onnx_forward import forward_only
 from edge_runtime.results import Array, Fine, Image, Prediction
@@ -182,8 +182,8 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
 
 def _read_head(session: ort.InferenceSession, manifest: Manifest) -> Head:
     try:
-        blank = np.zeros((1, *manifest.input_hw, 3), np.uint8)
-        weights: list[Array] = [np.asarray(value) for value in session.run(HEAD_OUTPUTS, {"image": blank})]
+        no_frame = np.zeros((0, *manifest.input_hw, 3), np.uint8)  # the network runs, but has nothing to do
+        weights: list[Array] = [np.asarray(value) for value in session.run(HEAD_OUTPUTS, {"image": no_frame})]
     except Exception as err:  # as in predict
         raise ModelError(f"can't be run ({first_line(err)})") from None
     if not all(np.isfinite(value).all() for value in weights):

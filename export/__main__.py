@@ -9,9 +9,11 @@ from typing import Annotated
 
 import onnx
 import typer
+from msgspec.structs import replace
 
 from edge_runtime.benchmark.hardware import hardware
 from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
+from edge_runtime.stored import to_dict
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
@@ -140,11 +142,11 @@ def main(
             "no way to quantise passes the gate; nothing was written. --precision auto would ship fp32, and its report shows why"
         )
     chosen, calibration = choice.candidate, choice.candidate.calibration
-    described = choice.described.model_copy(update={"calibration": calibration, "parity": agreed})
+    described = replace(choice.described, calibration=calibration, parity=agreed)
     nearly = Model.from_bytes(convert.with_manifest(chosen.graph, described))
     files = intake.files(split.validation, root)
     recorded = golden.record_all(nearly, chosen.answers.margins.tolist(), labels, images, files)
-    manifest = described.model_copy(update={"golden": recorded})
+    manifest = replace(described, golden=recorded)
     data_out = convert.with_manifest(chosen.graph, manifest)
     written = Model.from_bytes(data_out)
     parity.check_line(written, files, chosen.answers)
@@ -168,9 +170,9 @@ def main(
                 "precision": manifest.precision,
                 "reports": pages,
                 "bytes": len(data_out),
-                "calibration": calibration.model_dump(),
-                "parity": agreed.model_dump(exclude={"versions"}),
-                "quantisation": manifest.quantisation and manifest.quantisation.model_dump(),
+                "calibration": to_dict(calibration),
+                "parity": {name: value for name, value in to_dict(agreed).items() if name != "versions"},
+                "quantisation": manifest.quantisation and to_dict(manifest.quantisation),
             }
         )
     )

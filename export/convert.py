@@ -9,11 +9,12 @@ import tensorflow as tf
 import tf2onnx
 from onnx import helper, numpy_helper
 
-from edge_runtime.cam import Head
 from edge_runtime.errors import UsageError, first_line
+from edge_runtime.head import Head
 from edge_runtime.manifest import METADATA_KEY, Manifest
 from edge_runtime.model import HEAD_OUTPUTS
 from edge_runtime.onnx_file import seal
+from edge_runtime.stored import to_json
 from export import fine
 from train import vgg
 from train.run import Settings
@@ -116,5 +117,5 @@ def _restore_shapes(proto: onnx.ModelProto, plain: keras.Model) -> None:
 
 def with_manifest(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
     del proto.metadata_props[:]
-    proto.metadata_props.add(key=METADATA_KEY, value=manifest.model_dump_json())
+    proto.metadata_props.add(key=METADATA_KEY, value=to_json(manifest))
     return seal(proto.SerializeToString())

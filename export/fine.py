@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.cam import Head
+from edge_runtime.head import Head
 from train.vgg import BLOCKS
 
 Node = onnx.NodeProto

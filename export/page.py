@@ -7,6 +7,7 @@ import jinja2
 
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import Manifest
+from edge_runtime.stored import to_dict
 from export import parity
 from export.gate import Limits
 from export.options import Precision
@@ -37,7 +38,7 @@ def write(
         parity=manifest.parity,
         tolerance=parity.LOGITS_TOLERANCE,
         box_iou=parity.BOX_IOU,
-        attempts=[asdict(attempt) | {"found": attempt.found.model_dump()} for attempt in attempts],
+        attempts=[asdict(attempt) | {"found": to_dict(attempt.found)} for attempt in attempts],
         limits=limits.items(),
         promises=promises,
     )

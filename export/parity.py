@@ -14,9 +14,9 @@ import keras
 import numpy as np
 
 from edge_runtime import boxes, cam, frames
-from edge_runtime.cam import Head
 from edge_runtime.errors import EdgeDetectError, FrameError
 from edge_runtime.frames import FrameFile
+from edge_runtime.head import Head
 from edge_runtime.inspector import Inspector
 from edge_runtime.manifest import Calibration, Parity
 from edge_runtime.model import Model

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from msgspec.structs import replace
 
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.manifest import Manifest, Quantisation
@@ -69,13 +70,12 @@ def choose(
         breaches = [*limits.breaches(found), *_unsteady(small)]
         attempts.append(Attempt(found, tuple(breaches), graph.ByteSize()))
         if not breaches:
-            described = draft.model_copy(
-                update={
-                    "precision": "int8",
-                    "quantisation": found,
-                    "fine_tolerance": max(INT8_TOLERANCE, 2 * small.fine_residual),
-                    "golden_tolerance": INT8_GOLDEN_TOLERANCE,
-                }
+            described = replace(
+                draft,
+                precision="int8",
+                quantisation=found,
+                fine_tolerance=max(INT8_TOLERANCE, 2 * small.fine_residual),
+                golden_tolerance=INT8_GOLDEN_TOLERANCE,
             )
             return Choice(small, described, tuple(attempts))
         print(f"INT8, {scheme}: refused: {'; '.join(breaches)}", file=sys.stderr)

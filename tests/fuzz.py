@@ -24,6 +24,7 @@ from typing import Any
 
 from edge_runtime import frames, manifest
 from edge_runtime.errors import FrameError, ModelError
+from edge_runtime.stored import to_json
 from tests import corpus, tiny
 
 Work = Callable[[int, int, float, int, str, Any], None]
@@ -137,7 +138,7 @@ def _work(seed: int, first: int, until: float, last: int, log: str, shared: Any)
     """shared: [number of the example, accepted, refused, slowest ms, peak MB]."""
     native = os.open(log, os.O_RDWR | os.O_APPEND)  # libjpeg speaks on stderr, and so does Python when it dies
     os.dup2(native, 2)
-    seeds, text = _seeds(), tiny.manifest().model_dump_json()
+    seeds, text = _seeds(), to_json(tiny.manifest())
     for number in range(first, last):
         if time.monotonic() > until:
             return

@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
+from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.manifest import METADATA_KEY, BoxRule, Calibration, Golden, HeatScale, Manifest, Parity, Training
 from edge_runtime.onnx_file import seal
+from edge_runtime.stored import to_json
 
 INPUT_HW = (64, 96)
 CHANNELS = 3
@@ -68,7 +70,7 @@ def manifest(**changes: object) -> Manifest:
         parity=Parity(frames=0, logits=0, cam=0, box_iou=1, flips=0, versions={}),
         golden=(golden(),),
     )
-    return known.model_copy(update=changes)
+    return replace(known, **changes)
 
 
 def frame(
@@ -180,7 +182,7 @@ def model(described: Manifest | None = None, sign: float = 1.0) -> bytes:
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(proto)
-    proto.metadata_props.add(key=METADATA_KEY, value=(described or manifest()).model_dump_json())
+    proto.metadata_props.add(key=METADATA_KEY, value=to_json(described or manifest()))
     return seal(proto.SerializeToString())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from msgspec import Struct
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
@@ -34,15 +34,14 @@ EVERYWHERE, SPREAD, SAME_PLACE, OUTSIDE = 0.5, 0.35, 0.5, 0.5
 """Shares of the evidence beyond which it is no evidence of a local defect; see `Evidence`."""
 
 
-class Cue(BaseModel):
+class Cue(Struct, frozen=True, kw_only=True):
     """A trivial property that predicts the label on held-out groups. auroc: in [0, 1], 0.5 is chance."""
 
-    model_config = ConfigDict(frozen=True)
     name: str
     auroc: float
 
 
-class Evidence(BaseModel):
+class Evidence(Struct, frozen=True, kw_only=True):
     """Where the evidence for `anomaly` lies in the defective validation frames; shares in [0, 1].
 
     everywhere: of what sets the margins of both classes apart, how much the coldest tenth of the cells already shows; a
@@ -52,7 +51,6 @@ class Evidence(BaseModel):
     nothing has no evidence to speak of.
     """
 
-    model_config = ConfigDict(frozen=True)
     frames: int
     auroc: float
     everywhere: float
@@ -63,11 +61,10 @@ class Evidence(BaseModel):
     outside_roi: float | None = None
 
 
-class Audit(BaseModel):
+class Audit(Struct, frozen=True, kw_only=True):
     """cues: shortcuts found before the training, the plainest first. limit: the AUROC from which a cue is called one; with
     few frames or groups it is high. unasked: cues that could not be asked. evidence: None before the training."""
 
-    model_config = ConfigDict(frozen=True)
     cues: tuple[Cue, ...] = ()
     limit: float = CUE_AUROC
     unasked: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec.structs import replace
 from scipy.optimize import minimize_scalar
 
 from edge_runtime import boxes, cam
@@ -108,7 +109,7 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: 
 
 
 def with_rule(calibration: Calibration, **changes: object) -> Calibration:
-    return calibration.model_copy(update={"boxes": calibration.boxes.model_copy(update=changes)})
+    return replace(calibration, boxes=replace(calibration.boxes, **changes))
 
 
 def fit_temperature(margins: Array, labels: Labels) -> float:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from msgspec import Struct
+from msgspec.structs import replace
 from sklearn.model_selection import StratifiedGroupKFold
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, UsageError
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Array, Image
+from edge_runtime.stored import from_json
 from train.cues import measure
 
 MIN_PER_CLASS = 5
@@ -25,19 +27,17 @@ FOLDS = 20
 LABELS = ("good", "anomaly")
 
 
-class LabelledFrame(BaseModel):
+class LabelledFrame(Struct, frozen=True, kw_only=True):
     """One frame of the training data. path: relative to the data folder; label: 0 good, 1 anomaly."""
 
-    model_config = ConfigDict(frozen=True)
     path: str
     label: int
     sha256: str
 
 
-class Split(BaseModel):
+class Split(Struct, frozen=True, kw_only=True):
     """Which frames were trained on and which only validated; RUN/split.json."""
 
-    model_config = ConfigDict(frozen=True)
     root: str
     train: tuple[LabelledFrame, ...]
     validation: tuple[LabelledFrame, ...]
@@ -225,7 +225,7 @@ def reuse(labelled: Sequence[LabelledFrame], root: Path, file: Path) -> Split:
             f"{file}: is of other frames: {len(here - there)} new, renamed or changed, {len(there - here)} missing; "
             "restore them, or train anew without it"
         )
-    return earlier.model_copy(update={"root": os.path.abspath(root)})
+    return replace(earlier, root=os.path.abspath(root))
 
 
 def extend(labelled: Sequence[LabelledFrame], root: Path, file: Path, share: float, group: str | None) -> Split:
@@ -252,8 +252,8 @@ def file_sha256(path: Path) -> str:
 
 def _read_split(file: Path) -> Split:
     try:
-        return Split.model_validate_json(file.read_bytes())
+        return from_json(file.read_bytes(), Split)
     except OSError as err:
         raise UsageError(f"{file}: {err.strerror}; expected the split.json of an earlier training") from None
-    except ValidationError:
+    except ValueError:
         raise UsageError(f"{file}: is no split.json of an earlier training") from None

@@ -11,11 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.results import Array, Image
+from edge_runtime.stored import to_dict
 from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
@@ -95,7 +97,7 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     model.save(out / run.MODEL)
     answers = predict(with_cells(model), held_out.images)
     evidence = audit.after(answers["cells"], held_out.labels, ready.roi)
-    found = shortcuts.model_copy(update={"evidence": evidence})
+    found = replace(shortcuts, evidence=evidence)
     _warn(audit.Audit(evidence=evidence))
     best = Scores(*state.best) if state.best else Scores(0, 0, 0)
     record = run.Run(
@@ -159,12 +161,11 @@ def _prepare(order: Order) -> Ready:
     samples, cues = load(
         order.data, order.settings.input_hw, progress=lambda done, total: _tell("reading frames", done, total)
     )
-    settings = order.settings.model_copy(
-        update={
-            "data_sha256": fingerprint(samples.frames),
-            "roi_sha256": order.roi and file_sha256(order.roi),
-            "split_sha256": order.split and file_sha256(order.split),
-        }
+    settings = replace(
+        order.settings,
+        data_sha256=fingerprint(samples.frames),
+        roi_sha256=order.roi and file_sha256(order.roi),
+        split_sha256=order.split and file_sha256(order.split),
     )
     earlier = run.unfinished(order.out)
     if earlier is not None:
@@ -187,8 +188,13 @@ def _refuse_finished(out: Path) -> None:
         raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
 
 
+def _flat(settings: Settings) -> dict[str, Any]:
+    """With the recipe's own settings beside the others."""
+    return {**to_dict(settings), "recipe": None, **to_dict(settings.recipe)}
+
+
 def _refuse_other(out: Path, earlier: Settings, asked: Settings) -> None:
-    before, now = ({**one.model_dump(exclude={"recipe"}), **one.recipe.model_dump()} for one in (earlier, asked))
+    before, now = _flat(earlier), _flat(asked)
     differing = [f"{name} {before[name]} -> {now[name]}" for name in now if before[name] != now[name]]
     if differing:
         raise UsageError(

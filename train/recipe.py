@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from msgspec import Struct
 
 from train.augment import Augmentation
 
@@ -12,7 +12,7 @@ BLOCKS = 5
 Precision = Literal["float32", "bfloat16"]
 
 
-class Recipe(BaseModel):
+class Recipe(Struct, frozen=True, kw_only=True):
     """epochs: passes over the frames, at most. learning_rate: the peak. patience: epochs without a better validation
     before stopping. paste: share of the good frames that get a made-up defect at a known place, which then counts as an
     anomaly; 0 switches it off. warm_up: epochs on crops of good frames, half of them with a made-up defect, before the
@@ -20,7 +20,6 @@ class Recipe(BaseModel):
     weights they came with; for networks that start from weights. precision: what the convolutions compute in while they learn;
     the network is validated and saved as float32."""
 
-    model_config = ConfigDict(frozen=True)
     epochs: int = 30
     batch_size: int = 16
     learning_rate: float = 1e-3

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from msgspec import Struct
 
 from edge_runtime.errors import UsageError
 from edge_runtime.line.durable import write_bytes
+from edge_runtime.stored import from_json, to_json
 from train.audit import Audit
 from train.data import Split
 from train.recipe import Recipe
@@ -23,12 +24,11 @@ MODEL, SETTINGS, RUN, SPLIT, HISTORY, METRICS = (
 )
 
 
-class Settings(BaseModel):
+class Settings(Struct, frozen=True, kw_only=True):
     """What a training was asked for; RUN/settings.json, written before it starts. input_hw: (height, width) in pixels.
     data_sha256: of all labels and frames. roi_sha256, split_sha256: of the mask of the region of interest,
     and of the split that was to be used again."""
 
-    model_config = ConfigDict(frozen=True)
     product: str
     backbone: Literal["vgg19", "vgg19-slim"]
     width: float
@@ -44,10 +44,9 @@ class Settings(BaseModel):
     split_sha256: str | None
 
 
-class Run(BaseModel):
+class Run(Struct, frozen=True, kw_only=True):
     """How a model was made; RUN/run.json. train_counts, validation_counts: (good, anomaly) frames."""
 
-    model_config = ConfigDict(frozen=True)
     settings: Settings
     epochs: int
     best_epoch: int
@@ -76,15 +75,15 @@ def _installed(name: str) -> bool:
 
 def begin(folder: Path, settings: Settings, split: Split) -> None:
     """Before the first epoch: what a killed training is recognised by."""
-    _write(folder / SPLIT, split.model_dump_json(indent=1))
-    _write(folder / SETTINGS, settings.model_dump_json(indent=1))
+    _write(folder / SPLIT, to_json(split, indent=1))
+    _write(folder / SETTINGS, to_json(settings, indent=1))
 
 
 def finish(folder: Path, run: Run, history: dict[str, list[float]], metrics: dict[str, float | int]) -> None:
     """run.json comes last: where it stands, the training is finished."""
     _write(folder / HISTORY, json.dumps(history, indent=1))
     _write(folder / METRICS, json.dumps(metrics, indent=1))
-    _write(folder / RUN, run.model_dump_json(indent=1))
+    _write(folder / RUN, to_json(run, indent=1))
 
 
 def _write(path: Path, text: str) -> None:
@@ -96,20 +95,20 @@ def unfinished(folder: Path) -> Settings | None:
     if not (folder / SETTINGS).exists() or (folder / RUN).exists():
         return None
     try:
-        return Settings.model_validate_json((folder / SETTINGS).read_bytes())
-    except ValidationError as err:
-        raise UsageError(f"{folder / SETTINGS} does not fit this version: {err.errors()[0]['msg']}") from None
+        return from_json((folder / SETTINGS).read_bytes(), Settings)
+    except ValueError as err:
+        raise UsageError(f"{folder / SETTINGS} does not fit this version: {err}") from None
 
 
 def read(folder: Path) -> tuple[Run, Split, dict[str, list[float]]]:
     """The record, the split and the history. Raises UsageError where the folder was not left by a training of this version."""
     try:
         return (
-            Run.model_validate_json((folder / RUN).read_bytes()),
-            Split.model_validate_json((folder / SPLIT).read_bytes()),
+            from_json((folder / RUN).read_bytes(), Run),
+            from_json((folder / SPLIT).read_bytes(), Split),
             json.loads((folder / HISTORY).read_bytes()),
         )
     except OSError as err:
         raise UsageError(f"{err.filename}: {err.strerror}; expected a folder written by python -m train") from None
-    except ValidationError as err:
-        raise UsageError(f"{folder}: {RUN} or {SPLIT} does not fit this version: {err.errors()[0]['msg']}") from None
+    except ValueError as err:
+        raise UsageError(f"{folder}: {RUN} or {SPLIT} does not fit this version: {err}") from None

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from benchmarks.peers.plain import margin
 from benchmarks.peers.protocol import Images, Peer, serve
 from edge_runtime.benchmark.hardware import available_cores
@@ -31,7 +33,7 @@ class Ours:
         precision, _, way = precision.partition("-")
         model = Model.load(Path(f"{stem}-{precision}.onnx"), self.setup.threads, spinning=self.setup.spinning)
         if way == "whole":
-            model = replace(model, manifest=model.manifest.model_copy(update={"resize": "stretch-area"}))
+            model = replace(model, manifest=structs.replace(model.manifest, resize="stretch-area"))
         self.inspector = Inspector(model, 0.0 if way == "rejects" else None)
 
     def end_to_end(self, frames: Sequence[Path], pictures: Path | None) -> None:

@@ -15,10 +15,11 @@ def info(
     """Show what a model file says about itself."""
     from edge_runtime.describe import described
     from edge_runtime.model import Model, available_providers
+    from edge_runtime.stored import to_dict
 
     loaded = Model.load(model)
     if as_json:
-        console.out(json.dumps({"sha256": loaded.sha256, **loaded.manifest.model_dump()}))
+        console.out(json.dumps({"sha256": loaded.sha256, **to_dict(loaded.manifest)}))
         return
     told = {"file": f"sha256 {loaded.sha256}", **described(loaded.manifest)}
     told["providers"] = f"{', '.join(available_providers())} (of the onnxruntime installed here)"

@@ -8,35 +8,33 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
+from msgspec import Meta, Raw, Struct
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, UsageError
 from edge_runtime.results import Array
+from edge_runtime.stored import from_json
 
 Rectangle = tuple[float, float, float, float]
 """x0, y0, x1, y1 in frame pixels, half-open."""
 MASK_NAMES = ("{stem}.png", "{stem}_mask.png")
 
 
-class Entry(BaseModel):
+class Entry(Struct, frozen=True, kw_only=True):
     """One frame in truth.json: boxes in frame pixels, and outlines where somebody drew them."""
 
     size_wh: tuple[int, int] | None = None
-    boxes_xyxy: Annotated[list[Rectangle], Field(min_length=1)]
-    polygons: Annotated[list[Annotated[list[tuple[float, float]], Field(min_length=3)]], Field(min_length=1)] | None = (
+    boxes_xyxy: Annotated[list[Rectangle], Meta(min_length=1)]
+    polygons: Annotated[list[Annotated[list[tuple[float, float]], Meta(min_length=3)]], Meta(min_length=1)] | None = (
         None
     )
 
-    @field_validator("boxes_xyxy")
-    @classmethod
-    def _half_open(cls, boxes: list[Rectangle]) -> list[Rectangle]:
-        for x0, y0, x1, y1 in boxes:
+    def __post_init__(self) -> None:
+        for x0, y0, x1, y1 in self.boxes_xyxy:
             if not (x0 < x1 and y0 < y1):
                 raise ValueError(
                     f"[{x0:g}, {y0:g}, {x1:g}, {y1:g}] is no box [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
                 )
-        return boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +64,18 @@ class TruthFile:
     @classmethod
     def read(cls, path: Path) -> "TruthFile":
         """Raises UsageError."""
+        entries: dict[str, Entry] = {}
+        name = "the file"
         try:
-            return cls(path, TypeAdapter(dict[str, Entry]).validate_json(path.read_bytes()))
+            for name, entry in from_json(path.read_bytes(), dict[str, Raw]).items():
+                entries[name] = from_json(entry, Entry)
         except OSError as err:
             raise UsageError(f"--truth {path}: {err.strerror}") from None
-        except ValidationError as err:
-            first = err.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
+        except ValueError as err:
             raise UsageError(
-                f'--truth {path}: {where}: {first["msg"]}; expected {{"anomaly/a.jpg": {{"boxes_xyxy": [[x0, y0, x1, y1], ...]}}, ...}}'
+                f'--truth {path}: {name}: {err}; expected {{"anomaly/a.jpg": {{"boxes_xyxy": [[x0, y0, x1, y1], ...]}}, ...}}'
             ) from None
+        return cls(path, entries)
 
     def find(self, path: Path) -> Entry | None:
         names = ("/".join(path.parts[start:]) for start in range(len(path.parts)))

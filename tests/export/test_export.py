@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from msgspec.structs import replace
 
 from edge_runtime import inspector
 from edge_runtime.benchmark.hardware import Hardware
@@ -17,6 +18,7 @@ from edge_runtime.errors import UsageError
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
+from edge_runtime.stored import to_dict
 from export import __main__ as command
 from export import convert, intake, precision
 from export.__main__ import main as export
@@ -129,7 +131,7 @@ def test_the_threshold_serves_the_users_terms(
         calibration = json.loads(done.stdout)["calibration"]
         found[" ".join(terms)] = calibration
         assert f"{calibration['escapes']} miss" in done.stderr and "at 95 % confidence" in done.stderr
-        assert Model.load(tmp_path / "part.onnx").manifest.calibration.model_dump() == calibration
+        assert to_dict(Model.load(tmp_path / "part.onnx").manifest.calibration) == calibration
     assert found["--max-false-rejects 0%"]["false_rejects"] == 0
     assert found["--cost-escape 1000"]["escapes"] == 0
     assert found["--cost-escape 1000"]["threshold"] < found["--max-false-rejects 0%"]["threshold"]
@@ -280,9 +282,7 @@ def test_a_file_with_another_rule_for_decoding_than_the_training_had_is_refused(
     bangles: Path, runs: Path, module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, draft = trained("slim", bangles, runs, module), command.draft_manifest
-    monkeypatch.setattr(
-        command, "draft_manifest", lambda *given: draft(*given).model_copy(update={"resize": "stretch-area"})
-    )
+    monkeypatch.setattr(command, "draft_manifest", lambda *given: replace(draft(*given), resize="stretch-area"))
     with pytest.raises(ParityError, match="decoded or resized in another way there"):
         export(run / "model.keras", tmp_path / "part.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge_runtime import boxes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale
@@ -24,7 +25,7 @@ def calibrated(**changes: object) -> Calibration:
         rule="test",
         coarse=HeatScale(cold=1.0, hot=11.0),
         fine=HeatScale(cold=1.0, hot=11.0),
-        boxes=rule.model_copy(update=changes),
+        boxes=replace(rule, **changes),
         good=1,
         anomaly=1,
         false_rejects=0,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime import cam
-from edge_runtime.cam import Head
+from edge_runtime.head import Head
 from edge_runtime.manifest import HeatScale
 from edge_runtime.results import Array
 

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests import tiny
 from tests.conftest import Run
@@ -187,7 +188,7 @@ def test_an_execution_provider_that_is_not_there_is_named(edge_detect: Run, tiny
 
 
 def test_a_file_that_answers_differently_here_inspects_nothing(edge_detect: Run, tmp_path: Path) -> None:
-    drifted = tiny.golden().model_copy(update={"logits": (0.0, 3.0)})
+    drifted = replace(tiny.golden(), logits=(0.0, 3.0))
     (tmp_path / "part.onnx").write_bytes(tiny.model(tiny.manifest(golden=(drifted,))))
     tiny.write_frames(tmp_path / "frames", {"dark.png": DARK})
     done = edge_detect("frames", "-m", "part.onnx", "-o", "out")
@@ -298,7 +299,7 @@ def test_check_passes_here_and_refuses_a_file_that_answers_differently(
 ) -> None:
     done = edge_detect("check", tiny_model)
     assert done.returncode == 0 and done.stdout.startswith("ok ")
-    wrong = tiny.golden().model_copy(update={"logits": (0.0, 1.0)})
+    wrong = replace(tiny.golden(), logits=(0.0, 1.0))
     (tmp_path / "drifted.onnx").write_bytes(tiny.model(tiny.manifest(golden=(wrong,))))
     done = edge_detect("check", "drifted.onnx")
     assert done.returncode == 2 and "other answers than the export" in done.stderr

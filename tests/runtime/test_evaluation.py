@@ -222,7 +222,7 @@ def test_a_frame_that_can_not_be_judged_is_no_pass(parts: Path, edge_detect: Run
         (["parts", "--truth", "short.json"], "has no entry for anomaly/b.png"),
         (["parts", "--truth", "empty"], "has no mask for anomaly/a.png"),
         (["parts", "--truth", "inverted.json"], "is no box [x0, y0, x1, y1]"),
-        (["parts", "--truth", "line.json"], "anomaly/a.png.polygons"),
+        (["parts", "--truth", "line.json"], "anomaly/a.png: Expected `array` of length >= 3 - at `$.polygons[0]`"),
         (["parts", "--truth", "resized.json"], "which is (96, 64)"),
         (["parts", "--truth", "parts"], "has no mask for anomaly/a.png"),
         (["parts", "--truth", "zero-one"], "brightest value 1; expected white (255)"),

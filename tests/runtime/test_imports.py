@@ -14,7 +14,7 @@ def loaded(code: str) -> set[str]:
 
 
 def test_the_runtime_loads_no_training_framework() -> None:
-    everything = "import edge_runtime, edge_runtime.cli, edge_runtime.line.worker"
+    everything = "import edge_runtime, edge_runtime.cli, edge_runtime.line.worker, edge_runtime.line.work"
     modules = loaded(everything)
     assert "onnxruntime" in modules
     assert not modules & set(HEAVY)
@@ -22,9 +22,9 @@ def test_the_runtime_loads_no_training_framework() -> None:
 
 def test_help_waits_for_nothing_heavy() -> None:
     help_ = "from edge_runtime import cli\ntry:\n    cli.app(['--help'])\nexcept SystemExit:\n    pass"
-    assert not loaded(help_) & {"numpy", "cv2", "onnxruntime", "pydantic", *HEAVY}
+    assert not loaded(help_) & {"numpy", "cv2", "onnxruntime", "msgspec", *HEAVY}
 
 
 def test_what_supervises_a_run_is_light() -> None:
     modules = loaded("from edge_runtime import cli; import edge_runtime.line.supervisor, edge_runtime.line.heartbeat")
-    assert not modules & {"numpy", "cv2", "onnxruntime", "pydantic", "watchdog", *HEAVY}
+    assert not modules & {"numpy", "cv2", "onnxruntime", "msgspec", "watchdog", *HEAVY}

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from edge_runtime.errors import UsageError
 from edge_runtime.line.ledger import Ledger, to_row
@@ -292,7 +293,7 @@ def test_bars_begin_at_round_local_times() -> None:
 
 
 def test_the_model_says_what_it_promises_and_another_one_is_refused(tmp_path: Path, edge_detect: Run) -> None:
-    doubted = tiny.manifest().training.model_copy(update={"doubts": ("brightness alone tells <good> from anomaly",)})
+    doubted = structs.replace(tiny.manifest().training, doubts=("brightness alone tells <good> from anomaly",))
     (tmp_path / "part.onnx").write_bytes(tiny.model(tiny.manifest(training=doubted)))
     (tmp_path / "other.onnx").write_bytes(tiny.model())
     tiny.write_frames(tmp_path / "frames", {"bad.png": tiny.frame(), "good.png": tiny.frame(None)})

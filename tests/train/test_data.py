@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge_runtime.errors import UsageError
+from edge_runtime.stored import from_json, to_json
 from tests.tiny import write_frames
 from train.cues import CUES
 from train.data import LabelledFrame, Split, class_folders, extend, load, name_groups, reuse, split
@@ -100,7 +102,7 @@ def test_the_split_is_stratified_complete_and_the_same_for_the_same_seed(tmp_pat
     assert sorted(parts.train + parts.validation, key=lambda frame: frame.sha256) == frames
     assert len(parts.validation) == 20 and sum(frame.label for frame in parts.validation) == 10
     assert parts == split(frames, tmp_path, 0.2, None, seed=3) != split(frames, tmp_path, 0.2, None, seed=4)
-    assert Split.model_validate_json(parts.model_dump_json()) == parts
+    assert from_json(to_json(parts), Split) == parts
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
@@ -118,7 +120,7 @@ def test_groups_stay_on_one_side(tmp_path: Path) -> None:
 
 def test_copies_of_one_picture_stay_on_one_side(tmp_path: Path) -> None:
     frames = [
-        frame.model_copy(update={"sha256": f"{index // 5:064}"})
+        replace(frame, sha256=f"{index // 5:064}")
         for index, frame in enumerate(sorted(labelled(100), key=lambda f: f.label))
     ]
     parts = split(frames, tmp_path, 0.2, None, seed=0)
@@ -127,7 +129,7 @@ def test_copies_of_one_picture_stay_on_one_side(tmp_path: Path) -> None:
 
 def test_copies_of_one_picture_in_two_groups_are_named(tmp_path: Path) -> None:
     frames = labelled(100)
-    frames[57] = frames[57].model_copy(update={"sha256": frames[3].sha256})
+    frames[57] = replace(frames[57], sha256=frames[3].sha256)
     with pytest.raises(UsageError, match=r"(?s)1 frames are copies .*1/place0_3.png = 1/place5_57.png"):
         split(frames, tmp_path, 0.2, r"(place\d+)_", seed=0)
 
@@ -135,7 +137,7 @@ def test_copies_of_one_picture_in_two_groups_are_named(tmp_path: Path) -> None:
 def test_a_split_can_be_used_again_for_the_same_frames_only(tmp_path: Path) -> None:
     frames, file = labelled(100), tmp_path / "split.json"
     parts = split(frames, tmp_path, 0.2, None, seed=3)
-    file.write_text(parts.model_dump_json())
+    file.write_text(to_json(parts))
     assert reuse(frames, tmp_path, file) == parts
     moved = reuse(frames, tmp_path / "moved", file)
     assert moved.root == str(tmp_path / "moved") and moved.validation == parts.validation
@@ -171,7 +173,7 @@ def test_frames_that_have_come_since_never_move_a_frame_to_the_other_side(tmp_pa
 
     before = split(frames(40), tmp_path, 0.25, r"part(\d+)", seed=0)
     file = tmp_path / "split.json"
-    file.write_text(before.model_dump_json())
+    file.write_text(to_json(before))
     after = extend(frames(802), tmp_path, file, 0.25, r"part(\d+)")
     assert set(before.train) <= set(after.train) and set(before.validation) <= set(after.validation)
     assert {*after.train, *after.validation} == set(frames(802))

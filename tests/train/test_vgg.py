@@ -2,12 +2,13 @@ from pathlib import Path
 
 import h5py
 import keras
+import msgspec
 import numpy as np
 import pytest
 
 from edge_runtime import cam
-from edge_runtime.cam import Head
 from edge_runtime.errors import UsageError
+from edge_runtime.head import Head
 from edge_runtime.manifest import Quantisation
 from edge_runtime.onnx_file import seal
 from export.convert import fold, head_weights, to_onnx, with_manifest
@@ -176,13 +177,13 @@ def test_in_bfloat16_the_same_weights_answer_nearly_alike() -> None:
 
 
 def test_a_file_that_training_can_not_go_on_from_is_refused_in_words(tmp_path: Path) -> None:
-    whole, costs = tiny.model(), dict.fromkeys(Quantisation.model_fields, 0) | {"scheme": "minmax"}
+    whole, costs = tiny.model(), dict.fromkeys(Quantisation.__struct_fields__, 0) | {"scheme": "minmax"}
     bad = {
         "other layers": whole,
         "No such file": None,
         "is damaged": whole[:1000] + b"x" + whole[1001:],
         "was not exported by edge-detect": whole[: -len(seal(b""))],
-        "INT8 file": tiny.model(tiny.manifest(precision="int8", quantisation=Quantisation.model_validate(costs))),
+        "INT8 file": tiny.model(tiny.manifest(precision="int8", quantisation=msgspec.convert(costs, Quantisation))),
     }
     for words, data in bad.items():
         file = tmp_path / "part.onnx"

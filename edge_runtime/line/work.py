@@ -1,0 +1,118 @@
+"""What a worker does: a job's frames, one after the other, from where they lie to their rows, each step told."""
+
+import io
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+
+from edge_runtime import frames
+from edge_runtime.frames import FrameFile
+from edge_runtime.golden import replay
+from edge_runtime.inspector import Inspector
+from edge_runtime.line.events import Began, Done, Event, Preview, PutOff, Ready
+from edge_runtime.line.folder import Folder
+from edge_runtime.line.job import Job
+from edge_runtime.line.ledger import Ledger, state_of
+from edge_runtime.line.pictures import Pictures
+from edge_runtime.line.pipeline import Caution, Outcome, Pipeline, Work
+from edge_runtime.line.retention import keep_within
+from edge_runtime.line.screen import Screen
+from edge_runtime.model import Model
+
+STATUS_S = 0.5
+Tell = Callable[[Event], None]
+
+
+def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
+    """Do the job to its end, or until `stop` is set. model: waits for it. jobs: frames in work at once. tell: may be called from
+    several threads. Raises EdgeDetectError."""
+    cv2.setNumThreads(1)  # the jobs share the cores; more threads within each would only fight over them
+    if job.watching:
+        _watch(job, model, jobs, tell, stop)
+    else:
+        _inspect(job, model, jobs, tell, stop)
+
+
+def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
+    sys.stdin = io.TextIOWrapper(io.BytesIO(job.listed.encode("utf-8", "surrogateescape")))
+    found = frames.find(job.inputs)
+    inspector = _inspector(job, model())
+    with Ledger(Path(job.out), _identity(inspector, found.base)) as ledger:
+        todo, earlier = [], Counter[str]()
+        for file in found.files:
+            verdict = ledger.unchanged(file.source, state_of(file.path))
+            if verdict is None:
+                todo.append(file)
+            else:
+                earlier[verdict] += 1
+        tell(Ready(len(found.files), dict(earlier)))
+        pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell))
+        for outcome in pipeline.run(_until(stop, todo, job.crashed)):
+            _over(tell, outcome)
+
+
+def _until(stop: threading.Event, files: Iterable[FrameFile], crashed: dict[str, int]) -> Iterator[Work]:
+    for file in files:
+        if stop.is_set():
+            return
+        yield Work(file, Caution(min(3, crashed.get(file.source, 0))))
+
+
+def _watch(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
+    assert job.watching is not None
+    folder = Folder(job.inputs, Path(job.out), job.watching, job.crashed)
+    inspector = _inspector(job, model())
+    with Ledger(Path(job.out), _identity(inspector, folder.base)) as ledger:
+        tell(Ready(None, {}))
+        threading.Thread(target=keep_within, args=(Path(job.out), job.watching), daemon=True).start()
+        screen = Screen(jobs) if job.screen else None
+        pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell), folder.put_off, screen)
+        for outcome in pipeline.run(_telling(folder, ledger, tell, stop)):
+            folder.over(outcome)
+            _over(tell, replace(outcome, row=None) if outcome.still_unreadable else outcome)
+        tell(folder.status())
+
+
+def _telling(folder: Folder, ledger: Ledger, tell: Tell, stop: threading.Event) -> Iterator[Work | None]:
+    """The folder's work; tells how it stands, again and again."""
+    told = 0.0
+    for work in folder.work(ledger, stop):
+        if time.monotonic() - told > STATUS_S:
+            tell(folder.status())
+            told = time.monotonic()
+        yield work
+
+
+def _began(tell: Tell) -> Callable[[FrameFile], None]:
+    return lambda file: tell(Began(file.source))
+
+
+def _over(tell: Tell, outcome: Outcome) -> None:
+    if outcome.row is None:
+        tell(PutOff(outcome.file.source))
+    else:
+        tell(Done(outcome.row, outcome.repeated))
+        if outcome.preview is not None:
+            tell(Preview(outcome.row, outcome.preview))
+
+
+def _inspector(job: Job, model: Model) -> Inspector:
+    if job.check_first:
+        for _ in replay(model, whole=False):
+            pass
+    return Inspector(model, job.threshold, job.single_box, job.prove, job.explain_all)
+
+
+def _pictures(job: Job) -> Pictures:
+    return Pictures(job.kinds, for_all=job.save_for == "all", failed=job.save_for != "anomaly")
+
+
+def _identity(inspector: Inspector, base: Path) -> dict[str, str]:
+    return {**inspector.identity, "folder of frames": frames.printable(os.path.normcase(base))}
