@@ -37,6 +37,7 @@ def write(
         why=why(manifest, wanted, attempts),
         parity=manifest.parity,
         tolerance=parity.LOGITS_TOLERANCE,
+        rounding=parity.CAM_ROUNDING,
         box_iou=parity.BOX_IOU,
         attempts=[asdict(attempt) | {"found": to_dict(attempt.found)} for attempt in attempts],
         limits=limits.items(),

@@ -47,6 +47,7 @@ ENTRIES = {
     "ours-int8": Entry("ours", "int8"),
     "ours-int8-whole": Entry("ours", "int8-whole"),
     "ours-int8-rejects": Entry("ours", "int8-rejects"),
+    "ours-int8-openvino": Entry("ours", "int8-openvino", "ours-openvino"),
     "ours-slim": Entry("ours", "fp32", width=SLIM),
     "ours-slim-int8": Entry("ours", "int8", width=SLIM),
 }
@@ -64,7 +65,10 @@ def main(
     only: Annotated[str, typer.Option(help=f"Comma-separated, of: {', '.join(ENTRIES)}.")] = "",
     python: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="Python that has openvino or torch; may be given twice."),
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Python that has openvino, torch, or (ours-openvino) edge-detect with onnxruntime-openvino; may be repeated.",
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each.")] = 5,
     seconds: Annotated[float, typer.Option(help="A turn takes about so long.")] = 1.5,

@@ -1,7 +1,7 @@
 """edge-detect itself: the pipeline of `inspect`, committed rows and all.
 
 precision: fp32 or int8; with `-rejects` every frame is rejected, so that each gets its fine map and boxes; with `-whole` JPEGs are
-decoded at their full size, as by the others.
+decoded at their full size, as by the others; with `-openvino` the network runs under `--provider openvino`.
 """
 
 import json
@@ -22,16 +22,18 @@ from edge_runtime.inspector import Inspector
 from edge_runtime.line.ledger import Ledger
 from edge_runtime.line.pictures import Pictures
 from edge_runtime.line.pipeline import Pipeline, Work
-from edge_runtime.model import Model
+from edge_runtime.model import Model, available_providers
 
 
 class Ours:
-    packages: tuple[str, ...] = ("edge-detect", "onnxruntime")
-
     def __init__(self, stem: Path, precision: str) -> None:
         self.setup = Profile.default(available_cores())
         precision, _, way = precision.partition("-")
-        model = Model.load(Path(f"{stem}-{precision}.onnx"), self.setup.threads, spinning=self.setup.spinning)
+        provider = "openvino" if way == "openvino" else "cpu"
+        if provider not in available_providers():
+            raise ImportError("no OpenVINO", name="onnxruntime-openvino")
+        self.packages = ("edge-detect", "onnxruntime" if provider == "cpu" else "onnxruntime-openvino")
+        model = Model.load(Path(f"{stem}-{precision}.onnx"), self.setup.threads, provider, spinning=self.setup.spinning)
         if way == "whole":
             model = replace(model, manifest=structs.replace(model.manifest, resize="stretch-area"))
         self.inspector = Inspector(model, 0.0 if way == "rejects" else None)
