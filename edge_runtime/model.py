@@ -40,7 +40,7 @@ class Model:
     def load(
         cls, path: Path, threads: int = 0, provider: str = "cpu", sha256: str = "", spinning: bool = True
     ) -> "Model":
-        """Read, check and start a model file. threads: 0 takes every core this process may use. provider: of PROVIDERS.
+        """Read, check and start a model file. threads: for each frame; 0 takes every core this process may use. provider: of PROVIDERS.
         sha256: hex, what the file must have; empty for any. spinning: whether its threads wait for work awake: quicker, at full load.
 
         The bytes that are hashed are the bytes that are run. Raises ModelError, UsageError for a provider that is not there.
@@ -91,7 +91,7 @@ class Model:
         _check_interface(session, manifest)
         head, forward = _read_head(session, manifest), None
         if chosen != PROVIDERS["cpu"]:
-            forward = _started(forward_only(data, FORWARD_OUTPUTS), chosen)
+            forward = _started(forward_only(data, FORWARD_OUTPUTS), chosen, options.intra_op_num_threads)
         return cls(manifest, found, head, session, forward)
 
     @property
@@ -124,11 +124,13 @@ def _answers(session: ort.InferenceSession, outputs: Sequence[str], feed: dict[s
         raise FrameError(f"makes the network fail ({first_line(err)})") from None
 
 
-def _started(data: bytes, provider: str) -> ort.InferenceSession:
-    options = ort.SessionOptions()  # another engine chooses its threads itself
+def _started(data: bytes, provider: str, threads: int) -> ort.InferenceSession:
+    """Under OpenVINO, whose threads are in streams: as many streams as the cores hold, each of which works on a frame."""
+    options = ort.SessionOptions()
     options.log_severity_level = 4
+    streams = {"num_streams": str(max(1, available_cores() // threads))}
     try:
-        return ort.InferenceSession(data, options, providers=[provider])
+        return ort.InferenceSession(data, options, providers=[(provider, streams)])
     except Exception as err:  # as in from_bytes
         raise ModelError(f"can't be run by {provider} ({first_line(err)})") from None
 

@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """jobs: frames in work at once. threads: of onnxruntime for each; OpenVINO chooses its own. spinning: whether these wait
+    """jobs: frames in work at once. threads: for each. spinning: whether onnxruntime's wait
     busily, which is quicker and keeps the cores warm. provider: what runs the network."""
 
     jobs: int
@@ -33,9 +33,8 @@ class Profile:
         return cls(2, cores, spinning=False) if live else cls(cores, 1, spinning=False)
 
     def __str__(self) -> str:
-        if self.provider != "cpu":
-            return f"jobs {self.jobs}, provider {self.provider}"
-        return f"jobs {self.jobs}, threads {self.threads}, spinning {'on' if self.spinning else 'off'}, provider cpu"
+        spinning = f", spinning {'on' if self.spinning else 'off'}" if self.provider == "cpu" else ""
+        return f"jobs {self.jobs}, threads {self.threads}{spinning}, provider {self.provider}"
 
 
 def path_of(model: Path) -> Path:

@@ -21,7 +21,9 @@ def candidates(cores: int, providers: Sequence[str]) -> list[Profile]:
                 found[Profile(jobs, budget // jobs, spinning)] = None
     found[Profile(cores + 1, 1, False)] = None
     own = found if "cpu" in providers else ()
-    others = {Profile(one.jobs, 1, False, other): None for other in providers if other != "cpu" for one in found}
+    others = [
+        replace(one, provider=other) for other in providers if other != "cpu" for one in found if not one.spinning
+    ]
     return sorted((*own, *others), key=lambda one: (one.provider, one.jobs, one.threads, one.spinning))
 
 

@@ -59,8 +59,10 @@ class Ledger:
             self._db = sqlite3.connect(out / LEDGER, isolation_level=None, timeout=10, check_same_thread=False)
             opened.enter_context(closing(self._db))
             prepare(self._db, out)
-            for key, value in identity.items():
-                self._claim(key, value)
+            with self._db:  # one commit for all: each waits for the disk
+                self._db.execute("BEGIN IMMEDIATE")
+                for key, value in identity.items():
+                    self._claim(key, value)
             self._lines = opened.enter_context(closing(Lines(out / LINES, self._db)))
             self._opened = _which_files(out)
             self._close = opened.pop_all().close

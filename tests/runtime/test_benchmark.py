@@ -101,7 +101,8 @@ def test_setups_that_are_tried() -> None:
     assert not any(one.spinning for one in tried if one.threads == 1)
     both = candidates(8, ["cpu", "openvino"])
     assert [one for one in both if one.provider == "cpu"] == tried
-    assert [one.jobs for one in both if one.provider == "openvino"] == [1, 2, 4, 8, 9], "its threads are its own affair"
+    other = [one for one in both if one.provider == "openvino"]
+    assert [(one.jobs, one.threads) for one in other] == [(one.jobs, one.threads) for one in tried if not one.spinning]
 
 
 def test_the_best_setup_is_the_fastest_and_among_equals_the_smallest() -> None:

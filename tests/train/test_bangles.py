@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_runtime import frames
 from train.bangles import Picture, generate, render, render_untouched
 from train.bangles.design import draw_product
 
@@ -88,6 +89,22 @@ def test_masks_cover_the_change_and_nothing_else_changes(anomalies: list[Picture
         # Left out of a mask: crumbs of a few pixels, and what the eye would not call changed.
         assert (faint > 9).sum() < 0.1 * mask.sum() + 12
         assert change[~near].mean() < 0.05
+
+
+def test_in_pairs_only_the_defect_tells_the_classes_apart(tmp_path: Path) -> None:
+    generate(tmp_path / "pairs", good=2, anomaly=2, seed=SEED, pairs=True)
+    for number in range(2):
+        good, anomaly, mask = (
+            frames.decode((tmp_path / "pairs" / name).read_bytes()).astype(np.float32)
+            for name in (
+                f"good/good_{number:05d}.jpg",
+                f"anomaly/anomaly_{number:05d}.jpg",
+                f"masks/anomaly_{number:05d}.png",
+            )
+        )
+        change = np.abs(anomaly - good).mean(axis=-1)
+        near = cv2.dilate(mask[..., 0], np.ones((33, 33), np.uint8)) > 0  # JPEG spreads it over its blocks
+        assert change[mask[..., 0] > 0].mean() > 10 and change[~near].mean() < 0.05
 
 
 def test_defects_survive_shrinking(anomalies: list[Picture]) -> None:

@@ -22,10 +22,15 @@ def main() -> int:
     parser.add_argument("--good", type=natural, default=100, metavar="N", help="good frames")
     parser.add_argument("--anomaly", type=natural, default=100, metavar="M", help="frames with defects")
     parser.add_argument("--seed", type=natural, default=0, metavar="S", help="same seed, same bytes")
+    parser.add_argument(
+        "--pairs",
+        action="store_true",
+        help="good frames are the anomalous ones before they were damaged; else unrelated",
+    )
     started = time.monotonic()
     try:
         options = parser.parse_args()
-        bangles.generate(options.out, options.good, options.anomaly, options.seed)
+        bangles.generate(options.out, options.good, options.anomaly, options.seed, options.pairs)
     except (OSError, argparse.ArgumentError) as error:
         print(f"bangles: {error}", file=sys.stderr)
         return 2

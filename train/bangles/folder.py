@@ -11,15 +11,17 @@ import cv2
 import numpy as np
 
 from train.bangles.fields import HEIGHT, WIDTH, Array
-from train.bangles.picture import Defect, render
+from train.bangles.picture import Defect, Picture, render, render_untouched
 
 JPEG_QUALITY = 92
 
 Truth = dict[str, Any]
 
 
-def generate(out: Path, good: int, anomaly: int, seed: int) -> None:
+def generate(out: Path, good: int, anomaly: int, seed: int, pairs: bool = False) -> None:
     """Write `good` + `anomaly` frames, masks and truth.json to `out`, which must be new or empty.
+
+    pairs: good frame n is anomaly n before it was damaged, to the last speck of dust.
 
     Raises FileExistsError if `out` holds anything, NotADirectoryError if it is a file, ValueError for a
     negative number.
@@ -32,7 +34,7 @@ def generate(out: Path, good: int, anomaly: int, seed: int) -> None:
         raise FileExistsError(f"{out} is there already and not empty; name a new folder")
     for name in ("good", "anomaly", "masks"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    jobs = [(out, seed, i, False) for i in range(good)] + [(out, seed, i, True) for i in range(anomaly)]
+    jobs = [(out, seed, i, False, pairs) for i in range(good)] + [(out, seed, i, True, pairs) for i in range(anomaly)]
     truth: dict[str, Truth] = {}
     # Threads will do: nearly all the work is numpy's and OpenCV's, which let go of the interpreter.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -48,10 +50,10 @@ def _report(done: int, total: int) -> None:
         print(f"\r{done}/{total} frames", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
-def _write(job: tuple[Path, int, int, bool]) -> dict[str, Truth]:
+def _write(job: tuple[Path, int, int, bool, bool]) -> dict[str, Truth]:
     """Write one frame; returns its truth entry, none for a good frame."""
-    out, seed, index, anomaly = job
-    picture = render(seed, index, anomaly)
+    out, seed, index, anomaly, pairs = job
+    picture = Picture(render_untouched(seed, index), ()) if pairs and not anomaly else render(seed, index, anomaly)
     kind = "anomaly" if anomaly else "good"
     name = f"{kind}/{kind}_{index:05d}.jpg"
     _save(out / name, picture.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
