@@ -20,6 +20,7 @@ from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import Calibration
 from edge_runtime.preprocess import to_frame
 from edge_runtime.results import Inspection, Maps, Verdict, probability
+from edge_runtime.stored import to_dict
 from edge_runtime.views.overlay import Painter
 from train.calibrate import Validated
 from train.data import Samples
@@ -80,6 +81,7 @@ def _content(told: Told) -> dict[str, Any]:
     return {
         "run": told.run,
         "settings": told.run.settings,
+        "recipe": to_dict(told.run.settings.recipe),
         "calibration": calibration,
         "doubts": told.run.audit.doubts,
         "audit": told.run.audit,
