@@ -17,8 +17,10 @@ def from_json(text: str | bytes | msgspec.Raw, kind: type[Record]) -> Record:
     """Raises ValueError, which says what was expected, what came, and where."""
     try:
         return msgspec.json.decode(text, type=kind)
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise ValueError("is not in UTF-8") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def to_dict(record: Any) -> dict[str, Any]:

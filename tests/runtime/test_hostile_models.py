@@ -177,6 +177,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "manifest of a newer schema": (replaced('"schema_version":2', '"schema_version":3'), "schema version 3"),
     "manifest out of range": (replaced('"threshold":0.5', '"threshold":1.5'), "calibration.threshold"),
     "manifest that is no JSON": (lambda proto: setattr(proto.metadata_props[0], "value", "hello"), "damaged"),
+    "manifest nested without end": (
+        lambda proto: setattr(proto.metadata_props[0], "value", f'{{"x": {"[" * 200_000}{"]" * 200_000}}}'),
+        "nested too deeply",
+    ),
     "manifest of 70 MB": (lambda proto: setattr(proto.metadata_props[0], "value", "x" * 70_000_000), "characters"),
     "missing output": (without_output, "lacks the outputs block5_conv3"),
     "renamed output": (renamed_output, "lacks the outputs block5_conv3"),
