@@ -24,15 +24,14 @@ def replay(model: Model, whole: bool = True) -> Iterator[str]:
 
     whole: all of them; otherwise the first of each class: every start of a line waits for this.
     """
-    frames = model.manifest.golden
-    if not frames:
+    chosen = list(enumerate(model.manifest.golden, 1))
+    if not chosen:
         raise ModelError("the file has no golden frames to check; export it again")
-    chosen = [
-        golden for golden in frames if whole or golden is next(one for one in frames if one.label == golden.label)
-    ]
+    if not whole:
+        chosen = sorted({golden.label: (number, golden) for number, golden in reversed(chosen)}.values())
     with ThreadPoolExecutor(available_cores()) as pool:
-        found = list(pool.map(partial(_differences, model), chosen))
-    for number, (golden, (logits, map_, boxes)) in enumerate(zip(chosen, found, strict=True), 1):
+        found = list(pool.map(partial(_differences, model), (golden for _, golden in chosen)))
+    for (number, golden), (logits, map_, boxes) in zip(chosen, found, strict=True):
         figures = f"golden frame {number} ({golden.label}): logits differ by {logits:.2g}, CAM by {map_:.2g} logits, boxes agree to IoU {boxes:.3f}"
         tolerance = model.manifest.golden_tolerance
         if not (logits <= tolerance and map_ <= tolerance and boxes >= BOX_IOU):

@@ -154,7 +154,7 @@ class Manifest(_Strict, frozen=True):
     width: float
     wiring: Literal["exact", "full"]
     explanation: Literal["exact", "approximate"]
-    fine_layer: Annotated[str, Meta(pattern=r"^block[1-5]_conv[1-4]$")]
+    fine_layer: Annotated[str, Meta(pattern=r"^block[1-5]_conv[1-4]\Z")]
     precision: Literal["fp32", "int8"]
     quantisation: Quantisation | None
     fine_tolerance: Annotated[float, Meta(gt=0)]

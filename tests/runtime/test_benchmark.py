@@ -127,6 +127,8 @@ def test_a_profile_of_another_model_or_pc_is_ignored_with_a_word(tmp_path: Path)
     assert profile.read(model, "aa", say=said.append) == Profile(4, 1, False) and not said
     assert profile.read(model, "aa", live=True, say=said.append) == Profile(2, 4, False) and not said
     assert profile.read(model, "bb", say=said.append) is None and "another model file" in said.pop()
+    profile.path_of(model).write_text(json.dumps(written | {"schema": 1}))
+    assert profile.read(model, "aa", say=said.append) is None and "another version of edge-detect" in said.pop()
     profile.path_of(model).write_text(json.dumps(written | {"cpu": "Z80", "cores": 1}))
     assert profile.read(model, "aa", say=said.append) is None
     assert "another processor and another number of cores" in said.pop()

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         "--pairs",
         action="store_true",
-        help="good frames are the anomalous ones before they were damaged; else unrelated",
+        help="good frames are the anomalous ones before they were damaged; train with --group '(\\d+)\\.jpg', which keeps both on one side",
     )
     started = time.monotonic()
     try:
