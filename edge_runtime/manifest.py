@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from edge_runtime.errors import ModelError
+from edge_runtime.errors import ModelError, first_line
 from edge_runtime.stored import from_json
 
 METADATA_KEY = "edge_detect"
@@ -192,8 +192,8 @@ def parse(text: str) -> Manifest:
         version = from_json(text, _Versioned).schema_version
         if version != SCHEMA_VERSION:
             raise ModelError(
-                f"its manifest has schema version {version!r}, this edge-detect reads {SCHEMA_VERSION}; install the edge-detect it was exported with"
+                f"its manifest has schema version {repr(version)[:40]}, this edge-detect reads {SCHEMA_VERSION}; install the edge-detect it was exported with"
             )
         return from_json(text, Manifest)
     except ValueError as err:
-        raise ModelError(f"its manifest is damaged: {err}; export it again") from None
+        raise ModelError(f"its manifest is damaged: {first_line(err)}; export it again") from None

@@ -45,7 +45,7 @@ def inspect(
         bool,
         typer.Option(
             "--check/--no-check",
-            help="Replay the file's golden frames first, as edge-detect check does, with the boxes of one reject.",
+            help="Replay the file's golden frames first, as edge-detect check does, but only one anomaly.",
         ),
     ] = True,
     require_sha256: RequiredSha256 = "",

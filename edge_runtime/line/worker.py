@@ -49,19 +49,19 @@ def main() -> None:
     control = open(os.dup(0), "rb")  # noqa: SIM115  # its thread reads until the process ends
     job = Job.from_json(control.readline())
     threading.Thread(target=_obey, args=(control, stop), daemon=True).start()
-    try:
-        setup = _setup(job)
-        with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:  # whose end waits for the model, which nobody who made a mistake should
+        try:
+            setup = _setup(job)
             loading = pool.submit(
                 Model.load, Path(job.model), setup.threads, setup.provider, job.sha256, setup.spinning
             )
             from edge_runtime.line import work
 
             work.run(job, loading.result, setup.jobs, channel.tell, stop)
-    except EdgeDetectError as err:
-        channel.tell(Failed(str(err), lasting=isinstance(err, ModelError | MixedResultsError)))
-    else:
-        channel.tell(Ended())
+        except EdgeDetectError as err:
+            channel.tell(Failed(str(err), lasting=isinstance(err, ModelError | MixedResultsError)))
+        else:
+            channel.tell(Ended())
 
 
 def _obey(control: Iterable[bytes], stop: threading.Event) -> None:

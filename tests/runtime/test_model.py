@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_golden_frames_pass_here_and_a_drift_is_refused() -> None:
         list(replay(Model.from_bytes(drifted)))
 
 
-def test_the_start_of_a_line_replays_one_frame_of_each_class_and_a_check_all() -> None:
+def test_the_start_of_a_line_replays_one_anomaly_with_a_second_engine_a_good_frame_too_and_a_check_all() -> None:
     right = tiny.golden()
     good = structs.replace(right, label="good")  # whatever it shows: the label only chooses
     wrong = structs.replace(right, boxes_xyxy=((0, 0, 16, 16),))
@@ -100,11 +101,21 @@ def test_the_start_of_a_line_replays_one_frame_of_each_class_and_a_check_all() -
     def file(*golden: Golden) -> Model:
         return Model.from_bytes(tiny.model(tiny.manifest(golden=golden)))
 
-    assert [line.split()[4] for line in replay(file(good, right, wrong), whole=False)] == ["(good):", "(anomaly):"]
+    def with_second_engine(model: Model) -> Model:
+        return replace(model, forward=model.session)
+
+    three, other_good = file(good, right, wrong), file(drifted, right)
+    asked = [
+        replay(three, whole=False),
+        replay(with_second_engine(three), whole=False),
+        replay(other_good, whole=False),
+    ]
+    assert [[line.split()[3] for line in lines] for lines in asked] == [["2"], ["1", "2"], ["2"]]
     for model, whole in (
-        (file(good, right, wrong), True),
+        (three, True),
         (file(good, wrong, right), False),
-        (file(right, drifted), False),
+        (file(drifted), False),
+        (with_second_engine(other_good), False),
     ):
         with pytest.raises(ModelError, match="other answers than the export"):
             list(replay(model, whole))
