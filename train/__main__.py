@@ -119,8 +119,13 @@ def main(
         ),
     ] = None,
     head_epochs: Annotated[
-        int, typer.Option(min=0, help="Epochs for the dense layers alone, first, where training starts from weights.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Epochs for the dense layers alone, first. Default: 3 of published weights and an earlier network without BatchNorm "
+            "(every exported file), else 0.",
+        ),
+    ] = None,
     frozen_blocks: Annotated[
         int | None,
         typer.Option(
@@ -165,7 +170,7 @@ def main(
         seed=seed,
         paste=paste,
         warm_up=(WARM_UP if begun.weights == "none" else 0) if warm_up is None else warm_up,
-        head_epochs=head_epochs if begun.published else 0,
+        head_epochs=begun.head_epochs if head_epochs is None else head_epochs,
         frozen_blocks=begun.frozen_blocks if frozen_blocks is None else frozen_blocks,
         precision=precision,
         augmentation=augment.adjusted(augmentation, flip),

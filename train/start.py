@@ -1,7 +1,7 @@
 """What a training starts from: nothing, weights that others published, or a network that is there already."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,11 +32,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """weights: as RUN/settings.json says it. file: to go on from, a model.keras or an exported file; None where there is none."""
+    """weights: as RUN/settings.json says it. file: to go on from, a model.keras or an exported file; None where there is none.
+    wider: than the network in the file."""
 
     network: Network
     weights: str
     file: Path | None = None
+    wider: bool = False
 
     @property
     def published(self) -> bool:
@@ -48,9 +50,15 @@ class Start:
         return 1e-3 if self.network.batch_norm else 1e-4
 
     @property
+    def head_epochs(self) -> int:
+        """How many epochs the dense layers learn alone, where it is not said. A head that knows other frames calls all of these
+        defective, and the first steps then wipe out what the network knew; docs/accuracy.md."""
+        return 0 if self.network.batch_norm else 3
+
+    @property
     def frozen_blocks(self) -> int:
         """How many blocks keep their weights, where it is not said. The first one alone takes a quarter of a step's time."""
-        return 3 if self.published else 0 if self.network.batch_norm else 1
+        return 3 if self.published else 0 if self.network.batch_norm or self.wider else 1
 
     def precision(self, hardware: Hardware) -> Precision:
         """What to compute in, where it is not said. With BatchNorm, which stays in float32, a third is gained instead of more than
@@ -72,16 +80,18 @@ def choose(weights: str, backbone: Backbone | None, width: float | None, wiring:
             f"--weights {file}: no such file; expected the RUN/model.keras or the exported file of an earlier training"
         )
     found = _exported(file) if file.suffix == ".onnx" else _trained(file)
+    wider = file.suffix == ".onnx" and found.backbone == "vgg19-slim" and width is not None and width > found.width
     for option, asked, has in (
         ("--backbone", backbone, found.backbone),
-        ("--width", width, found.width),
+        ("--width", None if wider else width, found.width),
         ("--wiring", wiring, found.wiring),
     ):
         if asked not in (None, has):
             raise UsageError(
                 f"--weights {weights}: holds {found}, not what {option} {asked} asks for; leave that out, or train with --weights none"
             )
-    return Start(found, f"{origin}, sha256 {file_sha256(file)}", file)
+    network = replace(found, width=width) if wider and width else found
+    return Start(network, f"{origin}, sha256 {file_sha256(file)}", file, wider)
 
 
 def _earlier(weights: str) -> tuple[str, Path | None]:

@@ -39,8 +39,14 @@ def load_backbone_weights(model: keras.Model, weights: str) -> None:
 
 
 def load_exported(model: keras.Model, exported: Exported) -> None:
-    """Give a network without BatchNorm the weights of an exported one of the same width and wiring: it answers as the file does."""
+    """Give a network without BatchNorm the weights of an exported one of the same wiring and at most its width: it answers as
+    the file does. What is wider begins with random filters that nothing reads yet (Chen et al. 2016, Net2Net, copies filters
+    instead, which then learn the same)."""
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     layers = [*convolutions, model.get_layer("dense"), model.get_layer("logits")]
-    for layer, weights in zip(layers, [*exported.convolutions, exported.dense, exported.logits], strict=True):
-        layer.set_weights(list(weights))
+    for layer, stored in zip(layers, [*exported.convolutions, exported.dense, exported.logits], strict=True):
+        kernel, bias = layer.get_weights()
+        read, filters = stored[0].shape[-2:]
+        kernel[..., :filters] = 0
+        kernel[..., :read, :filters], bias[:filters] = stored
+        layer.set_weights([kernel, bias])

@@ -37,7 +37,7 @@ def test_a_file_says_what_network_it_holds(weights: str) -> None:
     ("asked", "word"),
     [
         (("bundled", "vgg19", None, None), "--backbone vgg19"),
-        (("bundled", None, 0.5, None), "--width 0.5"),
+        (("bundled", None, 0.1, None), "--width 0.1"),
         (("bundled", None, None, "full"), "--wiring full"),
         (("imagenet", "vgg19-slim", None, None), "no published weights"),
         (("", "vgg19", 0.5, None), "--width 0.5"),
@@ -48,6 +48,12 @@ def test_a_file_says_what_network_it_holds(weights: str) -> None:
 def test_what_does_not_fit_is_said(asked: tuple[str, None, None, None], word: str) -> None:
     with pytest.raises(UsageError, match=word):
         choose(*asked)
+
+
+def test_a_wider_network_can_go_on_from_an_exported_one() -> None:
+    begun = choose("bundled", None, 0.5, None)
+    assert begun.network == Network("vgg19-slim", 0.5, "exact", batch_norm=False) and begun.file == BUNDLED_FILE
+    assert (begun.learning_rate, begun.frozen_blocks) == (1e-4, 0)
 
 
 def test_a_full_vgg19_goes_on_from_its_exported_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -152,18 +152,22 @@ def test_a_training_goes_on_from_an_earlier_one_of_the_same_shape(tmp_path: Path
 
 
 @pytest.mark.parametrize("wiring", ["exact", "full"])
+@pytest.mark.parametrize("width", [0.05, 0.08])
 def test_a_training_goes_on_from_an_exported_file_and_first_answers_as_it_does(
-    wiring: vgg.Wiring, tmp_path: Path
+    wiring: vgg.Wiring, width: float, tmp_path: Path
 ) -> None:
     trained = randomised(wiring, True, seed=5)
     proto = to_onnx(fold(trained, described(HW, width=0.05, wiring=wiring)), "block3_conv4")
     says = {"wiring": wiring, "explanation": "exact" if wiring == "exact" else "approximate"}
     file = tmp_path / "part.onnx"
     file.write_bytes(with_manifest(proto, tiny.manifest(input_hw=HW, **says)))
-    model = vgg.build(HW, 0.05, wiring, batch_norm=False)
+    model = vgg.build(HW, width, wiring, batch_norm=False)
     weights.load_exported(model, exported.read(file))
     frames = IMAGES.astype(np.float32)
     assert np.allclose(model(frames, training=True), trained.predict(frames, verbose=0), rtol=1e-4, atol=1e-4)
+    seen = keras.Model(model.input, vgg.tap(model))(frames)
+    assert seen.shape[-1] == round(512 * width)
+    assert np.asarray(seen).any(axis=(0, 1, 2))[round(512 * 0.05) :].any() == (width > 0.05)  # new filters see something
 
 
 def test_in_bfloat16_the_same_weights_answer_nearly_alike() -> None:
