@@ -103,6 +103,7 @@ def measure(cases: Sequence[Case]) -> dict[str, Any]:
             "fine_peak": _share(_hit(case.fine_peak, case) for case in bad),
             "coarse_peak": _share(_hit(case.coarse_peak, case) for case in bad),
             "coarse_centre_of_mass": _share(_hit(case.coarse_centre_of_mass, case) for case in bad),
+            "true_centre_of_mass": _share(_hit(_true_centre(case), case) for case in bad),
             "centre": _share(_hit((0.5, 0.5), case) for case in bad),
             "chance": float(np.mean([_grown_share(case) for case in bad])),
         },
@@ -156,6 +157,15 @@ def _centre_of_mass(map_: Array) -> Point:
     ys, xs = np.mgrid[: map_.shape[0], : map_.shape[1]] + 0.5
     total = weight.sum()
     return float((xs * weight).sum() / total / map_.shape[1]), float((ys * weight).sum() / total / map_.shape[0])
+
+
+def _true_centre(case: Case) -> Point:
+    """(x, y) of the centre of mass of the true boxes, as shares of the frame's sides: of two defects, it lies between them, and
+    a perfect map's would, too."""
+    x0, y0, x1, y1 = np.asarray(case.truth, np.float64).T
+    areas = (x1 - x0) * (y1 - y0)
+    x, y = np.average((x0 + x1) / 2, weights=areas), np.average((y0 + y1) / 2, weights=areas)
+    return float(x) / case.size_wh[0], float(y) / case.size_wh[1]
 
 
 def _grown(case: Case) -> list[Rectangle]:

@@ -71,6 +71,13 @@ def test_one_box_around_two_defects_finds_at_most_one() -> None:
     assert both["defect_recall"]["0.7"]["ours"] == 1
 
 
+def test_between_two_defects_no_centre_of_mass_can_hit() -> None:
+    left, right = (10.0, 90.0, 40.0, 120.0), (180.0, 90.0, 210.0, 120.0)
+    one, perfect = case((TRUE,), (TRUE,)), case((left, right), (left, right))
+    pointing = measure([one, perfect, GOOD])["pointing"]
+    assert pointing["coarse_centre_of_mass"] == pointing["true_centre_of_mass"] == 0.5
+
+
 def test_pointing_forgives_seven_pixels_of_an_input_of_224() -> None:
     def peak_at(x: float) -> float:
         hit = case((TRUE,), (TRUE,), hot=((x, 110.0, x + 1, 111.0),))
