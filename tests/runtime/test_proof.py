@@ -47,6 +47,21 @@ def test_a_rim_is_mended_with_the_same_rim_from_the_other_side() -> None:
     assert abs(best.astype(int) - ring(scratched=False)).mean() < 0.5
 
 
+def test_a_rim_is_mended_with_one_that_stands_aslant() -> None:
+    """Two arcs 30 degrees apart, bright: no quarter turn or mirror image of one lies where the other is."""
+    rows, columns = np.mgrid[:128, :192]
+    away = np.hypot(rows - 63.5, columns - 95.5)
+    angle = np.degrees(np.arctan2(rows - 63.5, columns - 95.5))
+    arcs = (abs(away - 50) < 6) & ((abs(angle) < 12) | (abs(angle - 30) < 12))
+    sound = np.repeat(np.where(arcs, RIM, 30).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    scratch = Box(138, 60, 152, 68)
+    image = sound.copy()
+    image[scratch.y0 : scratch.y1, scratch.x0 : scratch.x1] = 255
+    best = next(mended(image, scratch, [scratch])).image
+    inside = abs(best.astype(int) - sound)[scratch.y0 : scratch.y1, scratch.x0 : scratch.x1]
+    assert inside.mean() < 10 < abs(image.astype(int) - sound)[scratch.y0 : scratch.y1, scratch.x0 : scratch.x1].mean()
+
+
 @given(x=st.integers(0, 180), y=st.integers(0, 116), width=st.integers(1, 80), height=st.integers(1, 60))
 def test_only_the_box_and_its_ring_are_touched(x: int, y: int, width: int, height: int) -> None:
     hole = Box(x, y, min(192, x + width), min(128, y + height))
