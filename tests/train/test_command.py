@@ -201,6 +201,6 @@ def test_a_slim_network_starts_from_the_one_that_comes_along(module: Run, frames
     assert exported.returncode == 0, exported.stderr
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert settings["weights"].startswith("the bundled model, sha256 ") and settings["recipe"]["warm_up"] == 0
-    assert settings["recipe"]["frozen_blocks"] == 1 and settings["recipe"]["precision"] == "bfloat16"
-    other = module("train", frames, "-o", tmp_path / "other", *small, "--weights", "bundled", "--width", "0.25")
+    assert [settings["recipe"][name] for name in ("head_epochs", "frozen_blocks", "precision")] == [3, 1, "bfloat16"]
+    other = module("train", frames, "-o", tmp_path / "other", *small, "--weights", "bundled", "--width", "0.1")
     assert other.returncode == 2 and "width" in other.stderr and not (tmp_path / "other").exists()

@@ -12,7 +12,7 @@ from train import exported
 from train.exported import BUNDLED_FILE, Exported
 from train.start import Network, Start, choose
 
-BUNDLED = Network("vgg19-slim", 0.1875, "exact", batch_norm=False)
+BUNDLED = Network("vgg19-slim", 0.25, "exact", batch_norm=False)
 FAST = Hardware("A", ("AVX2", "BF16"), 2, None, "Linux x86_64")
 SLOW = Hardware("A", ("AVX2",), 2, None, "Linux x86_64")
 
