@@ -88,10 +88,12 @@ def run(trial: Trial) -> Measured:
     """Start the process, wait for it, and end it where we are interrupted. Raises EdgeDetectError with what it says."""
     command = [sys.executable, "-m", "edge_runtime.benchmark.worker"]
     alone = None if sys.platform == "win32" else partial(_alone, trial.cores)
+    _block_interrupt(True)  # or the new process, while it still is a copy of this one, may run this one's handler
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=alone
     ) as process:
         try:
+            _block_interrupt(False)
             answer, _ = process.communicate(trial.to_json())
         finally:
             process.kill()
@@ -106,5 +108,11 @@ def run(trial: Trial) -> Measured:
 def _alone(cores: tuple[int, ...]) -> None:
     """Before the process begins: Ctrl-C reaches the whole terminal, but it is for us to end it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _block_interrupt(False)
     if cores:
         os.sched_setaffinity(0, cores)
+
+
+def _block_interrupt(block: bool) -> None:
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_BLOCK if block else signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -149,7 +149,7 @@ def test_every_picture_of_the_method_is_there_on_request(edge_detect: Run, tiny_
 
 def test_a_reject_is_judged_again_without_its_box(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
     tiny.write_frames(tmp_path / "frames", {"bright.png": tiny.frame((32, 16, 52, 36)), "dark.png": DARK})
-    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--prove", "--threshold", "0.006")
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--prove", "--threshold", "0.004")
     assert done.returncode == 1 and "1 of 1 rejects pass without their boxes" in done.stderr
     found = rows(tmp_path / "out")
     reject = found["bright.png"]
@@ -157,7 +157,7 @@ def test_a_reject_is_judged_again_without_its_box(edge_detect: Run, tiny_model: 
     assert reject["proof"]["without_boxes"]["margin"] < reject["margin"] - 3
     assert not reject["proof"]["control"]["flips"] and reject["elapsed_ms"]["prove"] > 0
     assert found["dark.png"]["proof"] is None and found["dark.png"]["account"] is None
-    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--threshold", "0.006")
+    done = edge_detect("frames", "-m", tiny_model, "-o", "out", "--threshold", "0.004")
     assert done.returncode == 2 and "--prove" in done.stderr
 
 
