@@ -142,6 +142,15 @@ def main(
             "without BatchNorm, on TensorFlow and Linux, where the processor has AVX-512 BF16; else float32."
         ),
     ] = None,
+    hardest: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=1.0,
+            help="Learn from this share of the groups of frames, those that the network in --weights finds hardest, and from a tenth of "
+            "the others: for ten thousand frames and more, none of which is labelled wrongly.",
+        ),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
 ) -> None:
     """Learn to tell good frames from anomalies.
@@ -153,6 +162,10 @@ def main(
     network = begun.network
     if frozen_blocks and begun.weights == "none":
         raise UsageError(f"--frozen-blocks {frozen_blocks}: from scratch every block has to learn; leave it out")
+    if hardest < 1 and begun.file is None:
+        raise UsageError(
+            f"--hardest {hardest:g}: needs a network that knows such frames already; say which in --weights"
+        )
     if begun.file and split is None and begun.file != exported.BUNDLED_FILE:
         print(
             f"note: without --split, frames that {weights} was trained on may be validated on, which flatters; its "
@@ -173,6 +186,7 @@ def main(
         head_epochs=begun.head_epochs if head_epochs is None else head_epochs,
         frozen_blocks=begun.frozen_blocks if frozen_blocks is None else frozen_blocks,
         precision=precision,
+        hardest=hardest,
         augmentation=augment.adjusted(augmentation, flip),
     )
     settings = Settings(

@@ -21,6 +21,7 @@ from edge_runtime.stored import to_dict
 from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
+from train.hard import hardest
 from train.recipe import Precision
 from train.run import Settings
 
@@ -87,6 +88,8 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
 
     settings = ready.settings
     train, held_out = ready.samples.pick(ready.split.train), ready.samples.pick(ready.split.validation)
+    if settings.recipe.hardest < 1:
+        train = _hardest(train, model, settings)
     print(
         f"training {settings.backbone} ({model.count_params():,} parameters) on {describe(train.frames)}, "
         f"validating on {describe(held_out.frames)}",
@@ -124,6 +127,14 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs
         (out / name).unlink(missing_ok=True)
     return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
+
+
+def _hardest(train: Samples, model: Any, settings: Settings) -> Samples:
+    from train.callbacks import predict
+
+    logits, groups, recipe = predict(model, train.images), name_groups(train.frames, settings.group), settings.recipe
+    rows = hardest(logits[:, 1] - logits[:, 0], train.labels, groups, recipe.hardest, recipe.seed)
+    return Samples(tuple(train.frames[row] for row in rows), train.images[rows])
 
 
 @dataclass(frozen=True, slots=True)

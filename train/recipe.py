@@ -18,7 +18,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     anomaly; 0 switches it off. warm_up: epochs on crops of good frames, half of them with a made-up defect, before the
     first whole frame. head_epochs: epochs in which only the dense layers learn, and frozen_blocks: blocks that keep the
     weights they came with; for networks that start from weights. precision: what the convolutions compute in while they learn;
-    the network is validated and saved as float32."""
+    the network is validated and saved as float32. hardest: share of the groups of frames to learn from, those that the first weights
+    find hard; 1 for all."""
 
     epochs: int = 30
     batch_size: int = 16
@@ -30,6 +31,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     head_epochs: int = 0
     frozen_blocks: int = 0
     precision: Precision = "float32"
+    hardest: float = 1.0
     augmentation: Augmentation = Augmentation()
 
 

@@ -204,3 +204,17 @@ def test_a_slim_network_starts_from_the_one_that_comes_along(module: Run, frames
     assert [settings["recipe"][name] for name in ("head_epochs", "frozen_blocks", "precision")] == [3, 1, "bfloat16"]
     other = module("train", frames, "-o", tmp_path / "other", *small, "--weights", "bundled", "--width", "0.1")
     assert other.returncode == 2 and "width" in other.stderr and not (tmp_path / "other").exists()
+
+
+def test_where_frames_abound_the_hardest_are_learned_from(module: Run, frames: Path, tmp_path: Path) -> None:
+    small = ["--backbone", "vgg19-slim", "--input-size", "32x48", "--epochs", "1", "--validation", "0.25"]
+    pairs = ["--group", r"(\d+)\.", "--hardest", "0.5"]
+    done = module("train", frames, "-o", tmp_path / "run", *small, *pairs)
+    assert done.returncode == 0, done.stderr
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["validation_counts"] == [8, 8] and run["train_counts"] == [
+        9,
+        9,
+    ]  # of 16 pairs half, and a tenth of the rest
+    refused = module("train", frames, "-o", tmp_path / "new", *SMALL, *pairs)
+    assert refused.returncode == 2 and "--weights" in refused.stderr and not (tmp_path / "new").exists()
