@@ -2,7 +2,7 @@
 
 The coarse map says whether and how much, the fine map where exactly. A region is found where both agree; its box is as
 wide as the evidence in it is spread, less the spread that a single point has, so that a speck stays a speck and a pit
-whose evidence lies in many pieces gets one box around all of them.
+whose evidence lies in many pieces gets one box around all of them; then it is moved towards the outline of what looks like it.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from edge_runtime import outline
 from edge_runtime.cam import smooth
 from edge_runtime.manifest import BoxRule, Calibration
 from edge_runtime.results import Array, Box, Defect, Maps
@@ -102,13 +103,21 @@ def locate(
         found = regions(evidence)
         if found:
             strong = [found[0], *further(found[1:], rule, evidence.shape, input_hw)]
-            drawn = [box_of(region, rule.size, evidence.shape, input_hw) for region in strong]
+            drawn = [_drawn(region, evidence, maps.activations, rule, input_hw) for region in strong]
             return _defects(drawn, maps, input_hw, single_box)
     warm = np.maximum(maps.coarse - calibration.coarse.cold, 0)
     if not warm.any():  # colder than every good part, and a reject all the same: where it is warmest
         warm = np.maximum(maps.coarse - np.median(maps.coarse), 0)
     drawn = [box_of(region, rule.size, warm.shape, input_hw) for region in regions(warm)[:1]]
     return _defects(drawn, replace(maps, fine=None), input_hw, single_box)
+
+
+def _drawn(region: Region, evidence: Array, activations: Array | None, rule: BoxRule, input_hw: tuple[int, int]) -> Box:
+    spread = box_of(region, rule.size, evidence.shape, input_hw)
+    if rule.outline == 0 or activations is None:
+        return spread
+    alike = outline.outline(activations, evidence, spread, input_hw)
+    return spread if alike is None else outline.between(spread, alike, rule.outline)
 
 
 def further(found: list[Region], rule: BoxRule, cells_hw: tuple[int, int], input_hw: tuple[int, int]) -> list[Region]:

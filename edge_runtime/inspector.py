@@ -135,7 +135,7 @@ class Inspector:
             self._residual(fine.cam, fine.bias, margin, self.model.manifest.fine_tolerance)
             mean, offset = float(fine.cam.mean(dtype=np.float64)), self.model.head.offset
             account = Account(mean, fine.bias, offset, margin - mean - fine.bias - offset)
-        maps = Maps(coarse, None if fine is None else fine.cam)
+        maps = Maps(coarse) if fine is None else Maps(coarse, fine.cam, fine.activations)
         if self._passes(margin):
             return Judgement(Verdict.GOOD, score, margin, residual, maps, (), account)
         found = boxes.locate(maps, self.model.manifest.calibration, self.model.input_hw, self.single_box)

@@ -19,7 +19,9 @@ from edge_runtime.results import Array, Fine, Image, Prediction
 
 HEAD_OUTPUTS = ("dense_weights", "dense_bias", "output_weights", "output_bias")
 FORWARD_OUTPUTS = ("logits", "block5_conv3")
-PER_FRAME_OUTPUTS = ("logits", "block5_conv3", "fine_cam", "fine_bias")
+PER_FRAME_OUTPUTS = (*FORWARD_OUTPUTS, "fine_cam", "fine_bias")
+FOR_OUTLINES = "fine_activations"
+"""Only in files whose boxes are drawn by it."""
 MAX_BYTES = 1024**3
 MAX_MANIFEST = 64 * 1024**2
 PROVIDERS = {"cpu": "CPUExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
@@ -76,9 +78,9 @@ class Model:
         options.log_severity_level = 4  # what goes wrong is raised, and told once
         try:
             session = ort.InferenceSession(data, options, providers=[PROVIDERS["cpu"]])
+            text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         except Exception as err:  # onnxruntime raises a dozen unrelated classes for a bad file
             raise ModelError(f"is no ONNX model that can be run ({first_line(err)})") from None
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise ModelError(
                 "is an ONNX model, but was not exported by edge-detect: it has no manifest. Make one with python -m export"
@@ -109,12 +111,18 @@ class Model:
             if (logits[:, 1] - logits[:, 0] < explain_from).all():
                 return [Prediction(one, cells) for one, cells in zip(logits, activations, strict=True)]
         feed = {"image": images, "explain_from": np.array([explain_from], np.float32)}
-        logits, activations, maps, biases = _answers(self.session, PER_FRAME_OUTPUTS, feed)
-        fine: list[Fine | None] = [Fine(map_, float(bias[0])) for map_, bias in zip(maps, biases, strict=True)]
+        logits, activations, *explained = _answers(self.session, _per_frame(self.manifest), feed)
+        fine: list[Fine | None] = [
+            Fine(map_, float(bias[0]), *below) for map_, bias, *below in zip(*explained, strict=True)
+        ]
         return [
             Prediction(one, cells, below)
             for one, cells, below in zip(logits, activations, fine or [None] * len(images), strict=True)
         ]
+
+
+def _per_frame(manifest: Manifest) -> tuple[str, ...]:
+    return (*PER_FRAME_OUTPUTS, FOR_OUTLINES) if manifest.calibration.boxes.outline else PER_FRAME_OUTPUTS
 
 
 def _answers(session: ort.InferenceSession, outputs: Sequence[str], feed: dict[str, Any]) -> list[Array]:
@@ -159,10 +167,10 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
     if [node.name for node in session.get_overridable_initializers()] != ["explain_from"]:
         raise ModelError("it lacks the optional input `explain_from`")
     outputs = {node.name: node for node in session.get_outputs()}
-    missing = set(HEAD_OUTPUTS + PER_FRAME_OUTPUTS) - outputs.keys()
+    missing = {*HEAD_OUTPUTS, *_per_frame(manifest)} - outputs.keys()
     if missing:
         raise ModelError(f"it lacks the outputs {', '.join(sorted(missing))}")
-    unknown = outputs.keys() - set(HEAD_OUTPUTS + PER_FRAME_OUTPUTS)
+    unknown = outputs.keys() - {*HEAD_OUTPUTS, *PER_FRAME_OUTPUTS, FOR_OUTLINES}
     if unknown:
         raise ModelError(f"it has outputs that no model of ours has: {', '.join(sorted(unknown))[:80]}")
     channels = outputs["block5_conv3"].shape[-1]
@@ -171,6 +179,7 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
         "block5_conv3": [height // 16, width // 16, channels],
         "fine_cam": list(manifest.fine_hw),
         "fine_bias": [1],
+        **({FOR_OUTLINES: [*manifest.fine_hw, outputs[FOR_OUTLINES].shape[-1]]} if FOR_OUTLINES in outputs else {}),
         "dense_weights": [channels, 1],
         "dense_bias": [1],
         "output_weights": [1, 2],

@@ -124,10 +124,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Fine:
-    """The margin at a layer below. cam: float32 in logits, not smoothed; mean(cam) + bias + the head's offset = margin."""
+    """The margin at a layer below. cam: (h', w') float32 in logits, not smoothed; mean(cam) + bias + the head's offset = margin.
+    activations: (h', w', C) float32, of that layer; None in files whose boxes don't need them."""
 
     cam: Array
     bias: float
+    activations: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +150,12 @@ class Maps:
     """Where the evidence lies, in logits.
 
     coarse: (h/16, w/16) float32, the CAM. fine: float32, the same margin handed down to a layer below; made for rejects
-    only.
+    only. activations: (h', w', C) float32, of the fine map's layer, where boxes are drawn by them.
     """
 
     coarse: Array
     fine: Array | None = None
+    activations: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)

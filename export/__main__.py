@@ -203,7 +203,9 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
             rule="none yet",
             coarse=unknown,
             fine=unknown,
-            boxes=BoxRule(guided=settings.wiring == "exact", level=0, false_boxes=0, size=1, marked=0, min_area=1),
+            boxes=BoxRule(
+                guided=settings.wiring == "exact", level=0, false_boxes=0, size=1, marked=0, min_area=1, outline=1
+            ),
             good=0,
             anomaly=0,
             false_rejects=0,

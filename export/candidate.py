@@ -48,9 +48,9 @@ def ask(graph: onnx.ModelProto, draft: Manifest, asked: Questions) -> Candidate:
     runtime = Model.from_bytes(convert.with_manifest(graph, draft))
     file = {batch: parity.ask_file(runtime, asked.images, batch) for batch in BATCHES}
     answers = file[BATCHES[0]]
-    fine, residual = parity.fine_maps(runtime, asked.images, answers)
+    fine, activations, residual = parity.fine_maps(runtime, asked.images, answers, asked.marked)
     if not all(np.isfinite(found).all() for found in (answers.logits, answers.cams, fine)):
         raise EdgeDetectError("its answers are not finite")
-    seen = Validated(answers.margins, answers.cams, fine, np.array(asked.labels), asked.marked)
+    seen = Validated(answers.margins, answers.cams, fine, np.array(asked.labels), asked.marked, activations)
     calibration = calibrate(seen, draft.input_hw, asked.terms, guided=draft.wiring == "exact")
     return Candidate(graph, runtime, file, seen, calibration, residual)

@@ -121,17 +121,21 @@ class _Backward:
 
 
 def add_fine_map(proto: onnx.ModelProto, head: Head, input_hw: tuple[int, int], layer: str) -> None:
-    """Add the outputs `fine_cam` (N, h, w) and `fine_bias` (N, 1), float32, in place, and the optional input
-    `explain_from` (1,) float32: both are empty, (0, h, w) and (0, 1), unless a margin of the batch reaches it.
+    """Add the outputs `fine_cam` (N, h, w), `fine_bias` (N, 1) and `fine_activations` (N, h, w, C), float32, in place, and the optional
+    input `explain_from` (1,) float32: all three are empty, (0, ...), unless a margin of the batch reaches it.
 
     layer: `block<b>_conv<c>`. Scaled like the CAM: mean(fine_cam) + fine_bias + offset is the margin.
     """
     graph = proto.graph
-    back, (height, width) = _way_back(graph, head, input_hw, layer)
-    shapes: dict[str, list[str | int]] = {"fine_cam": ["N", height, width], "fine_bias": ["N", 1]}
+    back, (height, width, channels) = _way_back(graph, head, input_hw, layer)
+    shapes: dict[str, list[str | int]] = {
+        "fine_cam": ["N", height, width],
+        "fine_bias": ["N", 1],
+        "fine_activations": ["N", height, width, channels],
+    }
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     then = helper.make_graph(back.nodes, "explained", [], outputs, back.constants)
-    nothing = [np.zeros(size, np.float32) for size in ((0, height, width), (0, 1))]
+    nothing = [np.zeros((0, *map(int, shape[1:])), np.float32) for shape in shapes.values()]
     otherwise = helper.make_graph(
         [
             helper.make_node("Constant", [], [f"no_{name}"], value=numpy_helper.from_array(value, f"no_{name}"))
@@ -160,20 +164,21 @@ def add_fine_map(proto: onnx.ModelProto, head: Head, input_hw: tuple[int, int], 
 
 def _way_back(
     graph: onnx.GraphProto, head: Head, input_hw: tuple[int, int], layer: str
-) -> tuple[_Backward, tuple[int, int]]:
-    """The nodes that make `fine_cam` and `fine_bias` from the network's own tensors, and the size of the map."""
+) -> tuple[_Backward, tuple[int, int, int]]:
+    """The nodes that make the three outputs from the network's own tensors, and the layer's (height, width, channels)."""
     producers = {output: node for node in graph.node for output in node.output}
     (pooling,) = [node for node in graph.node if node.op_type == "GlobalAveragePool"]
     integers = [one for one in graph.initializer if one.data_type == TensorProto.INT8]
     back = _Backward({one.name for one in integers if math.prod(one.dims) > MOST_TURNED})
     gradient = back.constant(head.direction[np.newaxis, :, np.newaxis, np.newaxis])
     below = len([step for step in _chain(producers, pooling.input[0]) if step.operator == "Conv"])
-    activations = ""
-    for step in _chain(producers, pooling.input[0]):
+    activations, channels = "", 0
+    steps = _chain(producers, pooling.input[0])
+    for step in steps:
         after = back.dequantised(step.after, producers)
         if step.operator == "Relu":
             if LAYERS[below - 1] == layer:
-                activations = after
+                activations, channels = after, _filters(graph, producers, next(steps).node)
                 break
             gradient = back.relu(gradient, after)
         elif step.operator == "Conv":
@@ -196,7 +201,8 @@ def _way_back(
         column = back.node("Unsqueeze", sums, back.constant([1], np.int64))
         back.biases.append(back.node("Mul", column, back.constant(0)))
     back.node("Mul", back.node("Sum", *back.biases), back.constant(1 / (rows * columns)), output="fine_bias")
-    return back, (height, width)
+    back.node("Transpose", activations, output="fine_activations", perm=[0, 2, 3, 1])
+    return back, (height, width, channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,13 @@ def _chain(producers: dict[str, Node], tensor: str) -> Iterator[_Step]:
             after = tensor
         elif node.op_type not in ("QuantizeLinear", "DequantizeLinear", "Transpose"):
             return
+
+
+def _filters(graph: onnx.GraphProto, producers: dict[str, Node], convolution: Node) -> int:
+    kernel = convolution.input[1]
+    source = producers.get(kernel)
+    stored = kernel if source is None else source.input[0]
+    return next(int(one.dims[0]) for one in graph.initializer if one.name == stored)
 
 
 def _size(producers: dict[str, Node], tensor: str, input_hw: tuple[int, int]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ on the bytes of the frames, as the line reads them, against the graph (`check_li
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,17 +68,21 @@ def ask_file(model: Model, images: Image, batch: int) -> Answers:
     )
 
 
-def fine_maps(model: Model, images: Image, answers: Answers) -> tuple[Array, float]:
-    """The fine maps of all images (n, h, w), and the farthest that one is from adding up to its margin, in logits per logit
-    of evidence."""
-    found = [model.predict(image[np.newaxis], -math.inf)[0].fine for image in images]
-    maps, farthest = [], 0.0
-    for fine, margin in zip(found, answers.margins.tolist(), strict=True):
+def fine_maps(
+    model: Model, images: Image, answers: Answers, marked: Container[int]
+) -> tuple[Array, dict[int, Array], float]:
+    """The fine maps of all images (n, h, w), the activations (h, w, C) of those rows that are marked, and the farthest that a map
+    is from adding up to its margin, in logits per logit of evidence."""
+    maps, activations, farthest = [], {}, 0.0
+    for row, margin in enumerate(answers.margins.tolist()):
+        fine = model.predict(images[row : row + 1], -math.inf)[0].fine
         assert fine is not None
         rest = cam.residual(fine.cam, model.head, margin - fine.bias) / cam.evidence(fine.cam, margin)
         farthest = max(farthest, rest if math.isfinite(rest) else math.inf)
         maps.append(fine.cam)
-    return np.stack(maps), farthest
+        if row in marked and fine.activations is not None:
+            activations[row] = fine.activations
+    return np.stack(maps), activations, farthest
 
 
 def _answers(predictions: list[Prediction], head: Head) -> Answers:

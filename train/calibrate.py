@@ -17,6 +17,9 @@ Shares = np.typing.NDArray[np.float64]
 SIZE = 2.0
 """Half a box in standard deviations of its evidence, where no frame is marked: docs/explanation.md has how it was found."""
 SIZES = np.arange(1.2, 3.21, 0.1).round(2)
+OUTLINE = 0.5
+"""How far towards the outline of what looks alike, where no frame is marked."""
+OUTLINES = np.arange(0, 1.01, 0.25)
 FAINT = 0.05
 """Share of a typical defect's strength below which nothing is a further defect, however cold good frames are."""
 
@@ -26,7 +29,7 @@ class Validated:
     """What the network says of the validation frames, and what they are.
 
     margins: (n,) logits. coarse: (n, h/16, w/16), fine: (n, h', w'); float32 logits. labels: (n,) 0 good, 1 anomaly.
-    marked: true boxes in input pixels by row, where somebody has marked any.
+    marked: true boxes in input pixels by row, where somebody has marked any, and activations: (h', w', C) of the fine map's layer, of these rows.
     """
 
     margins: Array
@@ -34,9 +37,10 @@ class Validated:
     fine: Array
     labels: Labels
     marked: dict[int, list[Box]] = field(default_factory=dict)
+    activations: dict[int, Array] = field(default_factory=dict)
 
     def maps(self, row: int) -> Maps:
-        return Maps(self.coarse[row], self.fine[row])
+        return Maps(self.coarse[row], self.fine[row], self.activations.get(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,15 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: 
         rule=terms.rule,
         coarse=heat_scale(seen.coarse[sound], seen.coarse[defective]),
         fine=heat_scale(even[sound], even[defective]),
-        boxes=BoxRule(guided=guided, level=0, false_boxes=0, size=SIZE, marked=0, min_area=terms.min_box_area),
+        boxes=BoxRule(
+            guided=guided,
+            level=0,
+            false_boxes=0,
+            size=SIZE,
+            marked=0,
+            min_area=terms.min_box_area,
+            outline=OUTLINE if guided else 0,  # nobody has measured it where boxes lie elsewhere
+        ),
         good=int(good.sum()),
         anomaly=len(defective),
         false_rejects=int((rejected & good).sum()),
@@ -101,7 +113,7 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: 
     )
     marked = [(seen.maps(row), truth) for row, truth in seen.marked.items()]
     if marked:
-        scaled = with_rule(scaled, size=fit_size(marked, scaled, input_hw), marked=len(marked))
+        scaled = with_rule(scaled, **fit_boxes(marked, scaled, input_hw), marked=len(marked))
     strengths = [boxes.located(seen.maps(row), scaled).max() for row in defective]
     faint = FAINT * float(np.median(strengths)) if strengths else 0.0
     level, rate = box_level([seen.maps(row) for row in sound], scaled, input_hw, terms.false_boxes, faint)
@@ -175,16 +187,32 @@ def box_level(
     return level, sum(strength >= level for strength in strengths) / max(1, len(good))
 
 
-def fit_size(marked: list[tuple[Maps, list[Box]]], calibration: Calibration, input_hw: tuple[int, int]) -> float:
-    """The size with the greatest mean overlap of a frame's best box with a true one; of several, the middle one."""
+def fit_boxes(
+    marked: list[tuple[Maps, list[Box]]], calibration: Calibration, input_hw: tuple[int, int]
+) -> dict[str, float]:
+    """`size`, by the spread of the evidence alone, and then `outline`."""
+    size = _best("size", SIZES, marked, with_rule(calibration, outline=0), input_hw)
+    if not calibration.boxes.outline:
+        return {"size": size}
+    return {"size": size, "outline": _best("outline", OUTLINES, marked, with_rule(calibration, size=size), input_hw)}
+
+
+def _best(
+    name: str,
+    values: Shares,
+    marked: list[tuple[Maps, list[Box]]],
+    calibration: Calibration,
+    input_hw: tuple[int, int],
+) -> float:
+    """The value with the greatest mean overlap of a frame's best box with a true one; of several, the middle one."""
     overlaps = []
-    for size in SIZES:
-        rule = with_rule(calibration, size=float(size), level=math.inf)
+    for value in values.tolist():
+        rule = with_rule(calibration, level=math.inf, **{name: value})
         drawn = [boxes.locate(maps, rule, input_hw) for maps, _ in marked]
         best = [
             max((found.box.iou(true) for found in defects for true in truth), default=0.0)
             for defects, (_, truth) in zip(drawn, marked, strict=True)
         ]
         overlaps.append(float(np.mean(best)))
-    close = [float(size) for size, overlap in zip(SIZES, overlaps, strict=True) if overlap >= max(overlaps) - 1e-9]
+    close = [float(value) for value, overlap in zip(values, overlaps, strict=True) if overlap >= max(overlaps) - 1e-9]
     return close[len(close) // 2]

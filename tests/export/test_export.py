@@ -184,6 +184,7 @@ def test_the_graph_keeps_the_contract(bangles: Path, runs: Path, module: Run, tm
         "block5_conv3": ["N", 4, 6, 31],
         "fine_cam": ["N", 16, 24],
         "fine_bias": ["N", 1],
+        "fine_activations": ["N", 16, 24, 15],
         "dense_weights": [31, 1],
         "dense_bias": [1],
         "output_weights": [1, 2],

@@ -205,6 +205,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "other input size": (described(input_hw=(64, 64)), "expected one `image`"),
     "other input type": (float_input, "(expected one `image`|no ONNX model that can be run)"),
     "other fine layer": (described(fine_layer="block2_conv2"), "its output `fine_cam` is"),
+    "outlines without their output": (
+        described(calibration=replace(tiny.manifest().calibration, boxes=replace(tiny.BOXES, outline=0.5))),
+        "lacks the outputs fine_activations",
+    ),
     "contradiction": (replaced('"explanation":"exact"', '"explanation":"approximate"'), "only the exact wiring"),
     "INT8 without its cost": (replaced('"precision":"fp32"', '"precision":"int8"'), "says what that costs"),
     "weights beside the file": (external("weights.bin"), "reads weights from another file"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from edge_runtime import boxes
 from edge_runtime.errors import UsageError
 from edge_runtime.results import Array, Box, probability
-from train.calibrate import SIZE, Terms, Validated, calibrate, decision_margin, fit_temperature
+from train.calibrate import OUTLINE, SIZE, Terms, Validated, calibrate, decision_margin, fit_temperature
 
 INPUT_HW = (64, 96)
 EVEN = Terms()
@@ -117,6 +117,22 @@ def test_a_handful_of_marked_frames_fits_how_large_boxes_are_drawn(side: int, la
     assert found.box.iou(marked[20][0]) > 0.7
 
 
+@pytest.mark.parametrize(("whole", "outline"), [(True, 1.0), (False, 0.0)])
+def test_marked_frames_fit_how_far_boxes_follow_what_looks_alike(whole: bool, outline: float) -> None:
+    """The network sees the left part of a bright stripe; marked is all of the stripe, or that part."""
+    rng = np.random.default_rng(5)
+    coarse, fine = np.full((8, 6, 8), 9, np.float32), np.zeros((8, 24, 32), np.float32)
+    coarse[:4] = -1
+    fine[4:, 8:16, 4:14] = 9
+    activations = rng.normal(0, 0.1, (8, 24, 32, 3)).astype(np.float32)
+    activations[4:, 8:16, 4:18] += 1
+    marked = {row: [Box(16, 32, 72 if whole else 56, 64)] for row in range(4, 8)}
+    labels = np.repeat([0, 1], 4)
+    seen = Validated(coarse.mean((1, 2)), coarse, fine, labels, marked, dict(enumerate(activations)))
+    fitted = calibrate(seen, (96, 128), EVEN, guided=True).boxes
+    assert fitted.outline == outline
+
+
 def test_each_map_gets_its_own_scale_and_the_counts_are_told() -> None:
     rng = np.random.default_rng(0)
     labels = np.array([0] * 50 + [1] * 20)
@@ -124,4 +140,4 @@ def test_each_map_gets_its_own_scale_and_the_counts_are_told() -> None:
     fitted = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, EVEN, guided=True)
     assert (fitted.good, fitted.anomaly, fitted.false_rejects, fitted.escapes) == (50, 20, 0, 0)
     assert fitted.coarse.hot < fitted.fine.hot  # ten times as hot, evened out over nine cells and more
-    assert fitted.boxes.size == SIZE and fitted.boxes.marked == 0
+    assert (fitted.boxes.size, fitted.boxes.outline, fitted.boxes.marked) == (SIZE, OUTLINE, 0)
