@@ -36,10 +36,12 @@ def outline(activations: Array, evidence: Array, box: Box, input_hw: tuple[int, 
     away = np.maximum.outer(_away(box.y0, box.y1, rows, cell_hw[0]), _away(box.x0, box.x1, columns, cell_hw[1]))
     own = np.where(away < 1, evidence, 0)
     with np.errstate(all="ignore"):  # where nothing differs, or is not finite, nothing is alike
-        mean, variance = activations.mean((0, 1)), activations.var((0, 1))
-        apart = np.tensordot(own, activations, 2) / own.sum() - mean
-        direction = apart / (variance + NOISE * variance.mean())
-        alike = (activations @ direction - mean @ direction) / (apart @ direction)
+        cells = activations.reshape(rows * columns, -1)
+        mean = np.full(len(cells), 1 / len(cells), np.float32) @ cells
+        variance = np.einsum("nc,nc->c", cells, cells) / len(cells) - mean**2  # in a third of the time of var()
+        apart = own.ravel() @ cells / own.sum() - mean
+        direction = apart / (np.maximum(variance, 0) + NOISE * variance.mean())
+        alike = ((cells @ direction - mean @ direction) / (apart @ direction)).reshape(rows, columns)
     even = cv2.GaussianBlur(alike.astype(np.float32), (0, 0), EVEN, borderType=cv2.BORDER_REFLECT)
     belongs = ((even > ALIKE) & (away < NEAR)).astype(np.uint8)
     count, labels, sides, _ = cv2.connectedComponentsWithStats(belongs, connectivity=8)
