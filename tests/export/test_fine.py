@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import tensorflow as tf
+from msgspec.structs import replace
 
 from edge_runtime import cam
 from edge_runtime.model import Model
@@ -31,8 +32,13 @@ LAYERS = [
 
 
 def exported(model: keras.Model, wiring: vgg.Wiring, hw: tuple[int, int], layer: str) -> Model:
+    plain = tiny.manifest()
     manifest = tiny.manifest(
-        input_hw=hw, fine_layer=layer, wiring=wiring, explanation="exact" if wiring == "exact" else "approximate"
+        input_hw=hw,
+        fine_layer=layer,
+        wiring=wiring,
+        explanation="exact" if wiring == "exact" else "approximate",
+        calibration=replace(plain.calibration, boxes=replace(plain.calibration.boxes, outline=0.5)),
     )
     return Model.from_bytes(with_manifest(to_onnx(fold(model, described(hw, 0.05, wiring)), layer), manifest))
 
@@ -58,7 +64,7 @@ def test_the_fine_map_adds_up_to_the_margin(layer: str, wiring: vgg.Wiring, sign
 
 
 @pytest.mark.parametrize("wiring", ["exact", "full"])
-def test_the_fine_map_is_gradient_times_activation(wiring: vgg.Wiring) -> None:
+def test_the_fine_map_is_gradient_times_activation_and_the_activations_come_along(wiring: vgg.Wiring) -> None:
     """Against automatic differentiation, which shares no code with it."""
     hw, layer = (32, 64), "block3_conv4"
     model = randomised(wiring, False, seed=3)
@@ -74,6 +80,8 @@ def test_the_fine_map_is_gradient_times_activation(wiring: vgg.Wiring) -> None:
     assert np.allclose(
         prediction.fine.cam, product * product.size, rtol=1e-3, atol=1e-4 * np.abs(product * product.size).max()
     )
+    assert prediction.fine.activations is not None
+    assert np.allclose(prediction.fine.activations, activations[0], rtol=1e-3, atol=1e-4)
 
 
 def test_at_the_layer_the_pooling_reads_it_would_be_the_coarse_map() -> None:
