@@ -218,3 +218,29 @@ def test_where_frames_abound_the_hardest_are_learned_from(module: Run, frames: P
     ]  # of 16 pairs half, and a tenth of the rest
     refused = module("train", frames, "-o", tmp_path / "new", *SMALL, *pairs)
     assert refused.returncode == 2 and "--weights" in refused.stderr and not (tmp_path / "new").exists()
+
+
+def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for arguments, says in (
+        ([tmp_path / "none", "-o", tmp_path / "run", "--backbone", "vgg19-slim"], "none: no such folder"),
+        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim"], "expected the folders good/ and anomaly/"),
+        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--input-size", "100"], "multiple of 16"),
+        ([tmp_path, "-o", tmp_path / "full", "--backbone", "vgg19-slim"], "not an empty folder"),
+        (
+            [tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--weights", "imagenet"],
+            "vgg19-slim has no published weights",
+        ),
+    ):
+        done = module("train", *arguments)
+        assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("error: ") and says in done.stderr
+        assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_can_not_be_read_leave_nothing_behind(module: Run, frames: Path, tmp_path: Path) -> None:
+    (tmp_path / "notop.h5").write_text("hello")
+    done = module("train", frames, "-o", tmp_path / "run", "--weights", tmp_path / "notop.h5", "--input-size", "32")
+    assert done.returncode == 2 and "expected the layout of vgg19_weights" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
