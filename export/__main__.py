@@ -28,7 +28,7 @@ from export.options import FineLayer, Precision, share
 from train import report
 from train import run as runs
 from train.calibrate import Terms
-from train.data import Samples
+from train.data import Samples, name_groups
 
 
 def main(
@@ -73,7 +73,11 @@ def main(
         int, typer.Option(min=1, help="A second defect with a smaller box than this gets none, in input pixels.")
     ] = 32,
     max_false_rejects: Annotated[
-        str, typer.Option(metavar="SHARE", help="Share of the good frames that may be rejected, such as 0.5%.")
+        str,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the good frames that may be rejected, such as 0.5%; kept in each large group of the training's --group, too.",
+        ),
     ] = "",
     cost_escape: Annotated[
         float | None, typer.Option(min=0, help="What a missed defect costs, counted in false rejects.")
@@ -113,7 +117,7 @@ def main(
     from export.precision import Choice, choose
 
     limits = gate.adjusted(gate_limits)
-    asked = Questions(images, labels, known, terms)
+    asked = Questions(images, labels, known, terms, name_groups(split.validation, settings.group))
     print(f"comparing the exported graph with the trained model on {len(labels)} frames ...", file=sys.stderr)
     trained_model = convert.load(model, settings)
     plain_model = convert.fold(trained_model, settings)

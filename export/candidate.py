@@ -19,12 +19,13 @@ BATCHES = (1, 8)
 @dataclass(frozen=True, slots=True)
 class Questions:
     """What every candidate is asked. images: (n, h, w, 3) uint8 BGR at input size, the validation frames; labels: 0 good,
-    1 anomaly. marked: true boxes by row."""
+    1 anomaly. marked: true boxes by row. groups: of every frame, as in the training."""
 
     images: Image
     labels: Sequence[int]
     marked: dict[int, list[Box]]
     terms: Terms
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def ask(graph: onnx.ModelProto, draft: Manifest, asked: Questions) -> Candidate:
     fine, activations, residual = parity.fine_maps(runtime, asked.images, answers, asked.marked)
     if not all(np.isfinite(found).all() for found in (answers.logits, answers.cams, fine)):
         raise EdgeDetectError("its answers are not finite")
-    seen = Validated(answers.margins, answers.cams, fine, np.array(asked.labels), asked.marked, activations)
+    seen = Validated(
+        answers.margins, answers.cams, fine, np.array(asked.labels), asked.marked, activations, asked.groups
+    )
     calibration = calibrate(seen, draft.input_hw, asked.terms, guided=draft.wiring == "exact")
     return Candidate(graph, runtime, file, seen, calibration, residual)

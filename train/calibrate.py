@@ -1,6 +1,7 @@
 """Levels for verdicts, heat and boxes, fitted on validation frames. Image labels are all it needs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,7 @@ class Validated:
 
     margins: (n,) logits. coarse: (n, h/16, w/16), fine: (n, h', w'); float32 logits. labels: (n,) 0 good, 1 anomaly.
     marked: true boxes in input pixels by row, where somebody has marked any, and activations: (h', w', C) of the fine map's layer, of these rows.
+    groups: the part, place or sequence that each frame is of, as --group names it; empty where nothing does.
     """
 
     margins: Array
@@ -38,6 +40,7 @@ class Validated:
     labels: Labels
     marked: dict[int, list[Box]] = field(default_factory=dict)
     activations: dict[int, Array] = field(default_factory=dict)
+    groups: Sequence[str] = ()
 
     def maps(self, row: int) -> Maps:
         return Maps(self.coarse[row], self.fine[row], self.activations.get(row))
@@ -47,7 +50,7 @@ class Validated:
 class Terms:
     """What the user asks of verdicts and boxes.
 
-    max_false_rejects: share of the good frames that may be rejected; or cost_escape: what a missed defect costs, in false
+    max_false_rejects: share of the good frames that may be rejected, of all and of each group that is large enough to tell; or cost_escape: what a missed defect costs, in false
     rejects, where defect_rate of the frames are defective; neither: both classes weigh the same. false_boxes: how many
     boxes a map may draw per good frame that passes, if it drew them there. min_box_area: input pixels.
     """
@@ -84,7 +87,7 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: 
     """guided: whether the coarse map has a say in where boxes are, as it has where it is exact."""
     good = seen.labels == 0
     temperature = fit_temperature(seen.margins, seen.labels)
-    margin = decision_margin(seen.margins, seen.labels, terms)
+    margin = decision_margin(seen.margins, seen.labels, terms, seen.groups)
     threshold = float(np.clip(probability(margin, temperature), 1e-15, 1 - 1e-15))
     rejected = np.array([probability(float(one), temperature) >= threshold for one in seen.margins])
     passing = good & ~rejected  # a false reject shows boxes anyway, and is no measure of what good frames show
@@ -141,20 +144,31 @@ def fit_temperature(margins: Array, labels: Labels) -> float:
     return float(math.exp(minimize_scalar(loss, bounds=(math.log(0.5), math.log(100)), method="bounded").x))
 
 
-def decision_margin(margins: Array, labels: Labels, terms: Terms) -> float:
-    """The margin that serves the terms best; of several, the middle of the widest gap between two frames."""
+def decision_margin(margins: Array, labels: Labels, terms: Terms, groups: Sequence[str] = ()) -> float:
+    """The margin that serves the terms best; of several, the middle of the widest gap between two frames. groups: of every frame;
+    what the next place is like, the worst of these tells better than their mean."""
     edges = np.unique(margins.astype(np.float64))
     beyond = max(1e-3, float(edges[-1] - edges[0]) / 20)
     edges = np.concatenate([[edges[0] - beyond], edges, [edges[-1] + beyond]])
     middles, gaps = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    good, anomaly = np.sort(margins[labels == 0]), np.sort(margins[labels == 1])
-    false_rejects = 1 - np.searchsorted(good, middles) / max(1, len(good))
+    good, anomaly = margins[labels == 0], np.sort(margins[labels == 1])
+    false_rejects = _beyond(good, middles)
     escapes = np.searchsorted(anomaly, middles) / max(1, len(anomaly))
     cost = _cost(false_rejects, escapes, len(anomaly) / len(margins), terms)
+    if terms.max_false_rejects:
+        names = np.array(groups)[labels == 0] if groups else np.array([])
+        for name in np.unique(names):
+            of_it = good[names == name]
+            if len(of_it) * terms.max_false_rejects >= 1:  # a smaller one could not have a single false reject
+                cost = np.where(_beyond(of_it, middles) <= terms.max_false_rejects + 1e-12, cost, np.inf)
     best = np.flatnonzero(cost <= cost.min() + 1e-12)
     mistakes = (false_rejects + escapes)[best]
     best = best[mistakes <= mistakes.min() + 1e-12]  # of what serves the terms alike, whatever makes fewer mistakes
     return float(middles[best[gaps[best].argmax()]])
+
+
+def _beyond(margins: Array, limits: Shares) -> Shares:
+    return np.asarray(1 - np.searchsorted(np.sort(margins), limits) / max(1, len(margins)), np.float64)
 
 
 def _cost(false_rejects: Shares, escapes: Shares, defective: float, terms: Terms) -> Shares:

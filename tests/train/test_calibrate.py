@@ -47,6 +47,17 @@ def test_no_more_good_frames_are_rejected_than_allowed_and_no_fewer_defects_caug
     assert (anomaly >= margin).sum() == (anomaly.astype(np.float32) > least).sum()
 
 
+def test_what_is_allowed_is_kept_in_every_place_that_is_large_enough_to_tell() -> None:
+    """Two places of 100 good frames; all that are near the limit are of one of them. Pairs can't tell."""
+    good = [-5.0] * 100 + [-5.0] * 94 + [1.0, 2, 3, 4, 5, 6]
+    frames, terms = margins_of(good, [2.5, 4.5, 10]), Terms(max_false_rejects=0.02)
+    places, pairs = ["left"] * 100 + ["right"] * 100 + ["left", "right", "right"], [str(row // 2) for row in range(203)]
+    assert 2 < decision_margin(*frames, terms) < 2.5  # 4 of 200
+    assert 4 < decision_margin(*frames, terms, places) < 4.5  # 2 of 100 on the right
+    assert decision_margin(*frames, terms, pairs) == decision_margin(*frames, terms)
+    assert decision_margin(*frames, Terms(), places) == decision_margin(*frames, Terms())
+
+
 def test_the_dearer_an_escape_the_lower_the_threshold() -> None:
     rng = np.random.default_rng(0)
     frames = margins_of(rng.normal(0, 1, 300).tolist(), rng.normal(1, 1, 300).tolist())
