@@ -103,7 +103,10 @@ def locate(
         found = regions(evidence)
         if found:
             strong = [found[0], *further(found[1:], rule, evidence.shape, input_hw)]
-            drawn = [_drawn(region, evidence, maps.activations, rule, input_hw) for region in strong]
+            drawn = [box_of(region, rule.size, evidence.shape, input_hw) for region in strong]
+            if rule.outline and maps.activations is not None:
+                surface = outline.Surface.of(maps.activations)
+                drawn = [_moved(box, outline.outline(surface, evidence, box, input_hw), rule) for box in drawn]
             return _defects(drawn, maps, input_hw, single_box)
     warm = np.maximum(maps.coarse - calibration.coarse.cold, 0)
     if not warm.any():  # colder than every good part, and a reject all the same: where it is warmest
@@ -112,12 +115,8 @@ def locate(
     return _defects(drawn, replace(maps, fine=None), input_hw, single_box)
 
 
-def _drawn(region: Region, evidence: Array, activations: Array | None, rule: BoxRule, input_hw: tuple[int, int]) -> Box:
-    spread = box_of(region, rule.size, evidence.shape, input_hw)
-    if rule.outline == 0 or activations is None:
-        return spread
-    alike = outline.outline(activations, evidence, spread, input_hw)
-    return spread if alike is None else outline.between(spread, alike, rule.outline)
+def _moved(box: Box, to: Box | None, rule: BoxRule) -> Box:
+    return box if to is None else outline.between(box, to, rule.outline)
 
 
 def further(found: list[Region], rule: BoxRule, cells_hw: tuple[int, int], input_hw: tuple[int, int]) -> list[Region]:

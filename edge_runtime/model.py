@@ -21,7 +21,7 @@ HEAD_OUTPUTS = ("dense_weights", "dense_bias", "output_weights", "output_bias")
 FORWARD_OUTPUTS = ("logits", "block5_conv3")
 PER_FRAME_OUTPUTS = (*FORWARD_OUTPUTS, "fine_cam", "fine_bias")
 FOR_OUTLINES = "fine_activations"
-"""Only in files whose boxes are drawn by it."""
+"""Asked for only where boxes follow outlines; files of earlier versions lack it."""
 MAX_BYTES = 1024**3
 MAX_MANIFEST = 64 * 1024**2
 PROVIDERS = {"cpu": "CPUExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
@@ -112,9 +112,18 @@ class Model:
                 return [Prediction(one, cells) for one, cells in zip(logits, activations, strict=True)]
         feed = {"image": images, "explain_from": np.array([explain_from], np.float32)}
         logits, activations, *explained = _answers(self.session, _per_frame(self.manifest), feed)
+        if {len(logits), len(activations)} != {len(images)} or {len(one) for one in explained} not in (
+            {0},
+            {len(images)},
+        ):
+            raise FrameError("gets answers for another number of frames from the model; export the model again")
         fine: list[Fine | None] = [
             Fine(map_, float(bias[0]), *below) for map_, bias, *below in zip(*explained, strict=True)
         ]
+        if any(one and one.activations is not None and one.activations.shape[:-1] != one.cam.shape for one in fine):
+            raise FrameError(
+                "gets activations of another size than its fine map from the model; export the model again"
+            )
         return [
             Prediction(one, cells, below)
             for one, cells, below in zip(logits, activations, fine or [None] * len(images), strict=True)
@@ -173,14 +182,14 @@ def _check_interface(session: ort.InferenceSession, manifest: Manifest) -> None:
     unknown = outputs.keys() - {*HEAD_OUTPUTS, *PER_FRAME_OUTPUTS, FOR_OUTLINES}
     if unknown:
         raise ModelError(f"it has outputs that no model of ours has: {', '.join(sorted(unknown))[:80]}")
-    channels = outputs["block5_conv3"].shape[-1]
+    channels = outputs["block5_conv3"].shape[-1:]
     expected = {
         "logits": [2],
-        "block5_conv3": [height // 16, width // 16, channels],
+        "block5_conv3": [height // 16, width // 16, *channels],
         "fine_cam": list(manifest.fine_hw),
         "fine_bias": [1],
-        **({FOR_OUTLINES: [*manifest.fine_hw, outputs[FOR_OUTLINES].shape[-1]]} if FOR_OUTLINES in outputs else {}),
-        "dense_weights": [channels, 1],
+        **({FOR_OUTLINES: [*manifest.fine_hw, *outputs[FOR_OUTLINES].shape[-1:]]} if FOR_OUTLINES in outputs else {}),
+        "dense_weights": [*channels, 1],
         "dense_bias": [1],
         "output_weights": [1, 2],
         "output_bias": [2],

@@ -5,6 +5,7 @@ they are much alike inside a defect, and unlike the rest of the frame.
 """
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,39 +17,54 @@ ALIKE = 0.5
 EVEN = 1.5
 """Cells over which that is evened out (sigma)."""
 NEAR = 1.6
-"""Half-sides of the box to which it may reach, from the middle of the box."""
+"""Halves of the box's side to which it may reach, from the middle of the box."""
 LEAST = 6
 """Cells: the side that a smaller box is taken to have."""
 NOISE = 0.1
-"""Share of the mean channel's variance that every channel is taken to have at least."""
+"""Share of the channels' mean variance that each is taken to have on top of its own."""
 
 
-def outline(activations: Array, evidence: Array, box: Box, input_hw: tuple[int, int]) -> Box | None:
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What a frame looks like to a layer. cells: (rows * columns, C) activations; mean, noise: (C,), over the frame."""
+
+    cells: Array
+    mean: Array
+    noise: Array
+
+    @classmethod
+    def of(cls, activations: Array) -> "Surface":
+        """activations: (rows, columns, C) float32."""
+        cells = activations.reshape(-1, activations.shape[-1])
+        with np.errstate(all="ignore"):  # what is not finite is like nothing
+            mean = np.full(len(cells), 1 / len(cells), np.float32) @ cells
+            variance = np.einsum("nc,nc->c", cells, cells) / len(cells) - mean**2  # in a third of the time of var()
+            return cls(cells, mean, np.maximum(variance, 0) + NOISE * variance.mean())
+
+
+def outline(surface: Surface, evidence: Array, box: Box, input_hw: tuple[int, int]) -> Box | None:
     """The box around what is connected, near a box and like its inside; None where nothing is.
 
-    activations: (rows, columns, C) float32 of the frame. evidence: (rows, columns) float32, never negative. box: in input pixels, as
-    what is returned. With m and v the mean and the variance of each channel over the frame, and a the mean inside the box, weighed by its
-    evidence, a cell with x is alike by (x - m)·d / (a - m)·d, where d = (a - m) / v: Fisher's discriminant, with the channels
-    taken as independent.
+    evidence: (rows, columns) float32, never negative. box: in input pixels, as what is returned. With m and v the mean and the
+    noise of each channel, and a the mean inside the box, weighed by its evidence, a cell with x is alike by
+    (x - m)·d / (a - m)·d, where d = (a - m) / v: a linear discriminant (after Fisher 1936) with the channels taken as independent and
+    the whole frame in the place of the other class.
     """
     rows, columns = evidence.shape
     cell_hw = input_hw[0] / rows, input_hw[1] / columns
     away = np.maximum.outer(_away(box.y0, box.y1, rows, cell_hw[0]), _away(box.x0, box.x1, columns, cell_hw[1]))
     own = np.where(away < 1, evidence, 0)
-    with np.errstate(all="ignore"):  # where nothing differs, or is not finite, nothing is alike
-        cells = activations.reshape(rows * columns, -1)
-        mean = np.full(len(cells), 1 / len(cells), np.float32) @ cells
-        variance = np.einsum("nc,nc->c", cells, cells) / len(cells) - mean**2  # in a third of the time of var()
-        apart = own.ravel() @ cells / own.sum() - mean
-        direction = apart / (np.maximum(variance, 0) + NOISE * variance.mean())
-        alike = ((cells @ direction - mean @ direction) / (apart @ direction)).reshape(rows, columns)
+    with np.errstate(all="ignore"):  # where nothing differs, nothing is alike
+        apart = own.ravel() @ surface.cells / own.sum() - surface.mean
+        direction = apart / surface.noise
+        alike = ((surface.cells @ direction - surface.mean @ direction) / (apart @ direction)).reshape(rows, columns)
     even = cv2.GaussianBlur(alike.astype(np.float32), (0, 0), EVEN, borderType=cv2.BORDER_REFLECT)
     belongs = ((even > ALIKE) & (away < NEAR)).astype(np.uint8)
     count, labels, sides, _ = cv2.connectedComponentsWithStats(belongs, connectivity=8)
-    if count == 1:
+    held = np.bincount(labels.ravel(), weights=own.ravel().astype(np.float64), minlength=2)[1:]
+    if count == 1 or not held.max() > 0:
         return None
-    held = np.bincount(labels.ravel(), weights=np.asarray(evidence, np.float64).ravel())
-    x, y, wide, high = (int(side) for side in sides[1 + int(held[1:].argmax())][:4])
+    x, y, wide, high = (int(side) for side in sides[1 + int(held.argmax())][:4])
     return Box(*_pixels(x, y, cell_hw), *_pixels(x + wide, y + high, cell_hw))
 
 

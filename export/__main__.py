@@ -153,12 +153,12 @@ def main(
     manifest = replace(described, golden=recorded)
     data_out = convert.with_manifest(chosen.graph, manifest)
     written = Model.from_bytes(data_out)
-    parity.check_line(written, files, chosen.answers)
+    defects = parity.check_line(written, files, chosen.answers)
     write_bytes(out, data_out)
     promises = doubts(run, calibration, terms)
     for doubt in promises:
         print(f"note: {doubt}", file=sys.stderr)
-    told = report.Told(run, history, chosen.seen, calibration, Samples(split.validation, images), fine=True)
+    told = report.Told(run, history, chosen.seen, calibration, Samples(split.validation, images), defects)
     pages: list[str] = []
     try:
         pages.append(str(report.write(model.parent, told)))
@@ -183,7 +183,7 @@ def main(
 
 
 def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
-    """What is known before the file has answered anything. It only ever reaches the calibration."""
+    """What is known before the file has answered anything. It only ever reaches the calibration, which may want the activations."""
     settings = run.settings
     unknown = HeatScale(cold=0, hot=1)
     return Manifest(
@@ -208,7 +208,13 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
             coarse=unknown,
             fine=unknown,
             boxes=BoxRule(
-                guided=settings.wiring == "exact", level=0, false_boxes=0, size=1, marked=0, min_area=1, outline=1
+                guided=settings.wiring == "exact",
+                level=0,
+                false_boxes=0,
+                size=1,
+                marked=0,
+                min_area=1,
+                outline=float(settings.wiring == "exact"),
             ),
             good=0,
             anomaly=0,

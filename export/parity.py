@@ -20,7 +20,7 @@ from edge_runtime.head import Head
 from edge_runtime.inspector import Inspector
 from edge_runtime.manifest import Calibration, Parity
 from edge_runtime.model import Model
-from edge_runtime.results import Array, Box, Image, Maps, Prediction, agreement, probability
+from edge_runtime.results import Array, Box, Defect, Image, Maps, Prediction, agreement, probability
 from export.convert import head_weights
 from train import vgg
 
@@ -69,9 +69,9 @@ def ask_file(model: Model, images: Image, batch: int) -> Answers:
 
 
 def fine_maps(
-    model: Model, images: Image, answers: Answers, marked: Container[int]
+    model: Model, images: Image, answers: Answers, looked_at: Container[int]
 ) -> tuple[Array, dict[int, Array], float]:
-    """The fine maps of all images (n, h, w), the activations (h, w, C) of those rows that are marked, and the farthest that a map
+    """The fine maps of all images (n, h, w), the activations (h, w, C) of the rows that are to be looked at, and the farthest that a map
     is from adding up to its margin, in logits per logit of evidence."""
     maps, activations, farthest = [], {}, 0.0
     for row, margin in enumerate(answers.margins.tolist()):
@@ -80,7 +80,7 @@ def fine_maps(
         rest = cam.residual(fine.cam, model.head, margin - fine.bias) / cam.evidence(fine.cam, margin)
         farthest = max(farthest, rest if math.isfinite(rest) else math.inf)
         maps.append(fine.cam)
-        if row in marked and fine.activations is not None:
+        if row in looked_at and fine.activations is not None:
             activations[row] = fine.activations
     return np.stack(maps), activations, farthest
 
@@ -110,11 +110,11 @@ def _loss(margins: Array, labels: "np.typing.NDArray[np.int64]") -> float:
     return float(np.mean([each[labels == label].mean() for label in (0, 1)]))
 
 
-def check_line(model: Model, files: Sequence[FrameFile], expected: Answers) -> None:
-    """Does the file, as the line runs it from the bytes of each frame, give the answers that were compared? Raises
-    ParityError."""
+def check_line(model: Model, files: Sequence[FrameFile], expected: Answers) -> list[tuple[Defect, ...]]:
+    """Does the file, as the line runs it from the bytes of each frame, give the answers that were compared? Returns the defects it
+    shows, in input pixels. Raises ParityError."""
     inspector = Inspector(model)
-    margins, cams = [], []
+    margins, cams, defects = [], [], []
     for file in files:
         try:
             _, judged = inspector.inspect(frames.read(file, model.manifest.needed_hw))
@@ -122,6 +122,7 @@ def check_line(model: Model, files: Sequence[FrameFile], expected: Answers) -> N
             raise ParityError(f"the exported file fails on the line: {file.path} {err}. Nothing was written") from None
         margins.append(judged.margin)
         cams.append(judged.maps.coarse)
+        defects.append(judged.defects)
     logits, map_ = _distance(np.array(margins), expected.margins), _distance(np.stack(cams), expected.cams)
     tolerance = cam_tolerance(expected.cams)
     if not (logits <= LOGITS_TOLERANCE and map_ <= tolerance):
@@ -130,11 +131,12 @@ def check_line(model: Model, files: Sequence[FrameFile], expected: Answers) -> N
             f"(at most {LOGITS_TOLERANCE:g}), the CAM by {map_:.2g} logits (at most {tolerance:.2g}); frames are decoded or resized in another way there. "
             "Nothing was written"
         )
+    return defects
 
 
 def compare(trained: Answers, exported: "Candidate", input_hw: tuple[int, int], versions: dict[str, str]) -> Parity:
     """Raises ParityError with every figure that is out of bounds. Boxes are compared with the file's own fine maps, which
-    Keras has none of."""
+    Keras has none of, and before they follow outlines, which are not the CAM's doing."""
     file, calibration, fine = exported.file, exported.calibration, exported.seen.fine
     parity = Parity(
         frames=len(trained.logits),

@@ -147,8 +147,8 @@ def main(
         typer.Option(
             min=0.01,
             max=1.0,
-            help="Learn from this share of the groups of frames, those that the network in --weights finds hardest, and from a tenth of "
-            "the others: for ten thousand frames and more, none of which is labelled wrongly.",
+            help="Learn from this share of the groups of frames, those that the network in --weights (or the bundled one) finds hardest, and from a "
+            "tenth of the others: for ten thousand frames and more that it knows well, none of which is labelled wrongly.",
         ),
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,

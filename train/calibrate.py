@@ -30,7 +30,7 @@ class Validated:
     """What the network says of the validation frames, and what they are.
 
     margins: (n,) logits. coarse: (n, h/16, w/16), fine: (n, h', w'); float32 logits. labels: (n,) 0 good, 1 anomaly.
-    marked: true boxes in input pixels by row, where somebody has marked any, and activations: (h', w', C) of the fine map's layer, of these rows.
+    marked: true boxes in input pixels by row, where somebody has marked any, and activations: (h', w', C) of the fine map's layer, of some of these rows.
     groups: the part, place or sequence that each frame is of, as --group names it; empty where nothing does.
     """
 
@@ -43,7 +43,8 @@ class Validated:
     groups: Sequence[str] = ()
 
     def maps(self, row: int) -> Maps:
-        return Maps(self.coarse[row], self.fine[row], self.activations.get(row))
+        """Without the activations, of which most rows have none."""
+        return Maps(self.coarse[row], self.fine[row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,13 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: 
     )
     marked = [(seen.maps(row), truth) for row, truth in seen.marked.items()]
     if marked:
-        scaled = with_rule(scaled, **fit_boxes(marked, scaled, input_hw), marked=len(marked))
+        scaled = with_rule(scaled, size=_best("size", SIZES, marked, scaled, input_hw), marked=len(marked))
+    looked_at = [
+        (Maps(seen.coarse[row], seen.fine[row], activations), seen.marked[row])
+        for row, activations in seen.activations.items()
+    ]
+    if looked_at and guided:
+        scaled = with_rule(scaled, outline=_best("outline", OUTLINES, looked_at, scaled, input_hw))
     strengths = [boxes.located(seen.maps(row), scaled).max() for row in defective]
     faint = FAINT * float(np.median(strengths)) if strengths else 0.0
     level, rate = box_level([seen.maps(row) for row in sound], scaled, input_hw, terms.false_boxes, faint)
@@ -201,16 +208,6 @@ def box_level(
     return level, sum(strength >= level for strength in strengths) / max(1, len(good))
 
 
-def fit_boxes(
-    marked: list[tuple[Maps, list[Box]]], calibration: Calibration, input_hw: tuple[int, int]
-) -> dict[str, float]:
-    """`size`, by the spread of the evidence alone, and then `outline`."""
-    size = _best("size", SIZES, marked, with_rule(calibration, outline=0), input_hw)
-    if not calibration.boxes.outline:
-        return {"size": size}
-    return {"size": size, "outline": _best("outline", OUTLINES, marked, with_rule(calibration, size=size), input_hw)}
-
-
 def _best(
     name: str,
     values: Shares,
@@ -218,7 +215,7 @@ def _best(
     calibration: Calibration,
     input_hw: tuple[int, int],
 ) -> float:
-    """The value with the greatest mean overlap of a frame's best box with a true one; of several, the middle one."""
+    """The value of a box rule's field with the greatest mean overlap of a frame's best box with a true one; of several, the middle one."""
     overlaps = []
     for value in values.tolist():
         rule = with_rule(calibration, level=math.inf, **{name: value})

@@ -36,11 +36,12 @@ class LabelledFrame(Struct, frozen=True, kw_only=True):
 
 
 class Split(Struct, frozen=True, kw_only=True):
-    """Which frames were trained on and which only validated; RUN/split.json."""
+    """Which frames were trained on and which only validated; RUN/split.json. left_out: on the training's side, but too easy to learn from."""
 
     root: str
     train: tuple[LabelledFrame, ...]
     validation: tuple[LabelledFrame, ...]
+    left_out: tuple[LabelledFrame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ def reuse(labelled: Sequence[LabelledFrame], root: Path, file: Path) -> Split:
     """The split of an earlier training, for the same frames, wherever they lie now. Raises UsageError where they are not
     the same."""
     earlier = _read_split(file)
-    here, there = set(labelled), {*earlier.train, *earlier.validation}
+    here, there = set(labelled), {*earlier.train, *earlier.left_out, *earlier.validation}
     if here != there:
         raise UsageError(
             f"{file}: is of other frames: {len(here - there)} new, renamed or changed, {len(there - here)} missing; "
@@ -232,7 +233,7 @@ def extend(labelled: Sequence[LabelledFrame], root: Path, file: Path, share: flo
     """The split of an earlier training, with frames that have come since: a frame stays on its side, new ones of a known group
     join it, and of new groups about `share` are validated on, each chosen by its name alone. Raises UsageError."""
     known = _read_split(file)
-    sides = dict.fromkeys(known.train, 0) | dict.fromkeys(known.validation, 1)
+    sides = dict.fromkeys((*known.train, *known.left_out), 0) | dict.fromkeys(known.validation, 1)
     if gone := len(sides.keys() - set(labelled)):
         raise UsageError(
             f"{file}: {gone} of its frames are missing, renamed or changed; restore them, or train anew without it"

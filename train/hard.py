@@ -16,11 +16,13 @@ OTHERS = 0.1
 def hardest(
     margins: Array, labels: Labels, groups: Sequence[str], share: float, seed: int
 ) -> np.typing.NDArray[np.intp]:
-    """Rows to learn from: of the groups with the greatest loss in any of their frames, this share, and OTHERS.
+    """Rows to learn from: of the groups with the greatest loss in any of their frames, this share, and OTHERS. Losses are told from
+    between both classes' medians.
 
     margins: (n,) logits of the first weights; labels: (n,) 0 good, 1 anomaly. Raises UsageError where a class has too few frames left.
     """
-    losses = np.logaddexp(0, np.where(labels == 1, -margins, margins))
+    offset = np.mean([np.median(margins[labels == label]) for label in (0, 1)])  # a head may call all of them defective
+    losses = np.logaddexp(0, np.where(labels == 1, offset - margins, margins - offset))
     names, group = np.unique(groups, return_inverse=True)
     worst = np.zeros(len(names))
     np.maximum.at(worst, group, losses)

@@ -1,5 +1,6 @@
 """A training from frames to a model, a record and a report; started anew or gone on from where it was killed."""
 
+import dataclasses
 import hashlib
 import shutil
 import sys
@@ -24,6 +25,9 @@ from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load,
 from train.hard import hardest
 from train.recipe import Precision
 from train.run import Settings
+
+ASKED_AT_ONCE = 400
+"""Frames between two words of how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,10 @@ def execute(order: Order) -> dict[str, object]:
                 ready.cues, ready.samples.labels, name_groups(ready.samples.frames, ready.settings.group)
             )
             _warn(shortcuts)
+            if (
+                ready.settings.recipe.hardest < 1 and not ready.split.left_out
+            ):  # which a resumed training has chosen already
+                ready = dataclasses.replace(ready, split=_without_easy(ready, model))
             run.begin(order.out, ready.settings, ready.split)
         except BaseException:
             if is_new:
@@ -88,8 +96,6 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
 
     settings = ready.settings
     train, held_out = ready.samples.pick(ready.split.train), ready.samples.pick(ready.split.validation)
-    if settings.recipe.hardest < 1:
-        train = _hardest(train, model, settings)
     print(
         f"training {settings.backbone} ({model.count_params():,} parameters) on {describe(train.frames)}, "
         f"validating on {describe(held_out.frames)}",
@@ -122,19 +128,29 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     margins = answers["logits"][:, 1] - answers["logits"][:, 0]
     seen = Validated(margins, answers["cells"], answers["cells"], held_out.labels)
     calibration = calibrate(seen, settings.input_hw, Terms(), guided=settings.wiring == "exact")
-    page = report.write(out, report.Told(record, state.history, seen, calibration, held_out, fine=False))
+    page = report.write(out, report.Told(record, state.history, seen, calibration, held_out))
     run.finish(out, record, state.history, metrics)
     for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs
         (out / name).unlink(missing_ok=True)
     return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
 
 
-def _hardest(train: Samples, model: Any, settings: Settings) -> Samples:
+def _without_easy(ready: "Ready", model: Any) -> Split:
+    """The split, with only the hardest frames left to learn from."""
     from train.callbacks import predict
 
-    logits, groups, recipe = predict(model, train.images), name_groups(train.frames, settings.group), settings.recipe
-    rows = hardest(logits[:, 1] - logits[:, 0], train.labels, groups, recipe.hardest, recipe.seed)
-    return Samples(tuple(train.frames[row] for row in rows), train.images[rows])
+    settings, parts = ready.settings, ready.split
+    train = ready.samples.pick(parts.train)
+    margins = []
+    for at in range(0, len(train.images), ASKED_AT_ONCE):
+        logits = predict(model, train.images[at : at + ASKED_AT_ONCE])
+        margins.extend((logits[:, 1] - logits[:, 0]).tolist())
+        _tell("looking for the hardest frames", len(margins), len(train.images))
+    groups = name_groups(train.frames, settings.group)
+    rows = hardest(np.array(margins, np.float32), train.labels, groups, settings.recipe.hardest, settings.recipe.seed)
+    chosen = set(rows.tolist())
+    left_out = tuple(frame for row, frame in enumerate(train.frames) if row not in chosen)
+    return replace(parts, train=tuple(train.frames[row] for row in rows), left_out=left_out)
 
 
 @dataclass(frozen=True, slots=True)

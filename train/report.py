@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from edge_runtime.evaluation.bounds import Rate, percent, promise
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import Calibration
 from edge_runtime.preprocess import to_frame
-from edge_runtime.results import Inspection, Maps, Verdict, probability
+from edge_runtime.results import Defect, Inspection, Maps, Verdict, probability
 from edge_runtime.stored import to_dict
 from edge_runtime.views.overlay import Painter
 from train.calibrate import Validated
@@ -35,14 +36,14 @@ GOOD, ANOMALY, GREY = "#007a7d", "#d55e00", "#667085"
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the page is made of. seen: the network's answers for the validation frames, in the frames' order.
-    fine: whether seen.fine is the fine map; before the export there is none."""
+    defects: of each frame, in input pixels, as the exported file shows them; empty before the export, when there is only the coarse map."""
 
     run: Run
     history: dict[str, list[float]]
     seen: Validated
     calibration: Calibration
     validation: Samples
-    fine: bool
+    defects: Sequence[tuple[Defect, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _content(told: Told) -> dict[str, Any]:
                 pictures(~rejected & ~bad, -margins, TYPICAL),
             ),
         ],
-        "map": "fine" if told.fine else "coarse",
+        "map": "fine" if told.defects else "coarse",
         "percent": percent,
     }
 
@@ -131,8 +132,8 @@ def _picture(told: Told, row: int, score: float) -> Picture:
     size_wh = image.shape[1], image.shape[0]
     input_hw, calibration = told.run.settings.input_hw, told.calibration
     reject = score >= calibration.threshold
-    maps = Maps(told.seen.coarse[row], told.seen.fine[row] if told.fine and reject else None)
-    found = boxes.locate(maps, calibration, input_hw) if reject else ()
+    maps = Maps(told.seen.coarse[row], told.seen.fine[row] if told.defects and reject else None)
+    found = told.defects[row] if told.defects else boxes.locate(maps, calibration, input_hw) if reject else ()
     inspection = Inspection(
         source=frame.path,
         sha256=frame.sha256,

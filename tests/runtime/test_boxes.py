@@ -50,6 +50,19 @@ def speckled(place: Box, rng: np.random.Generator) -> Array:
     return np.asarray(cv2.GaussianBlur(fine, (0, 0), 1.0), np.float32)
 
 
+def test_a_weak_defect_keeps_its_box_beside_a_strong_one_that_looks_alike() -> None:
+    scratch, speck = Box(40, 80, 128, 104), Box(148, 80, 168, 104)
+    both = maps((scratch, 6), (speck, 100))
+    activations = np.random.default_rng(0).normal(0, 1, (*CELLS_HW, 8)).astype(np.float32)
+    for place in (scratch, speck):
+        activations[place.y0 // CELL : place.y1 // CELL, place.x0 // CELL : place.x1 // CELL, :3] += 6
+    for outline in (0.5, 1.0):
+        calibration = calibrated(level=1, outline=outline)
+        found = drawn(boxes.locate(Maps(both.coarse, both.fine, activations), calibration, INPUT_HW))
+        assert max(box.iou(scratch) for box in found) > 0.7 and max(box.iou(speck) for box in found) > 0.3
+        assert all(box.iou(other) == 0 for box in found for other in found if other is not box)
+
+
 def drawn(found: Sequence[Defect]) -> list[Box]:
     return [defect.box for defect in found]
 

@@ -94,6 +94,19 @@ def output_on_its_side(proto: onnx.ModelProto) -> None:
     height.dim_value, width.dim_value = width.dim_value, height.dim_value
 
 
+def outlined(shape: list[str | int] | None) -> Change:
+    """Boxes follow outlines, and their activations have as many columns as the batch has frames, whatever is said of them."""
+
+    def change(proto: onnx.ModelProto) -> None:
+        levels = tiny.manifest().calibration
+        described(calibration=replace(levels, boxes=replace(levels.boxes, outline=0.5)))(proto)
+        proto.graph.node.append(helper.make_node("Transpose", ["fine_planes"], ["fine_last"], perm=[0, 2, 3, 1]))
+        proto.graph.node.append(helper.make_node("Compress", ["fine_last", "wanted"], ["fine_activations"], axis=2))
+        proto.graph.output.append(helper.make_tensor_value_info("fine_activations", TensorProto.FLOAT, shape))
+
+    return change
+
+
 def extra_input(proto: onnx.ModelProto) -> None:
     proto.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
 
@@ -209,6 +222,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
         described(calibration=replace(tiny.manifest().calibration, boxes=replace(tiny.BOXES, outline=0.5))),
         "lacks the outputs fine_activations",
     ),
+    "outlines from an output without a shape": (outlined(None), "its output `fine_activations` is"),
     "contradiction": (replaced('"explanation":"exact"', '"explanation":"approximate"'), "only the exact wiring"),
     "INT8 without its cost": (replaced('"precision":"fp32"', '"precision":"int8"'), "says what that costs"),
     "weights beside the file": (external("weights.bin"), "reads weights from another file"),
@@ -399,3 +413,12 @@ def test_a_network_that_fails_on_a_frame_makes_it_an_error_and_no_verdict() -> N
     model = Model.from_bytes(tiny.model())
     with pytest.raises(FrameError, match="makes the network fail"):
         model.predict(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_activations_that_are_smaller_than_the_file_says_end_in_an_error_for_the_frame() -> None:
+    proto = onnx.load_from_string(tiny.model())
+    outlined(["N", 16, 24, 1])(proto)
+    loaded = Model.from_bytes(seal(proto.SerializeToString()))
+    image = np.zeros((1, *loaded.input_hw, 3), np.uint8)
+    with pytest.raises(FrameError, match="activations of another size than its fine map"):
+        loaded.predict(image, -np.inf)

@@ -139,7 +139,7 @@ def test_marked_frames_fit_how_far_boxes_follow_what_looks_alike(whole: bool, ou
     activations[4:, 8:16, 4:18] += 1
     marked = {row: [Box(16, 32, 72 if whole else 56, 64)] for row in range(4, 8)}
     labels = np.repeat([0, 1], 4)
-    seen = Validated(coarse.mean((1, 2)), coarse, fine, labels, marked, dict(enumerate(activations)))
+    seen = Validated(coarse.mean((1, 2)), coarse, fine, labels, marked, {row: activations[row] for row in marked})
     fitted = calibrate(seen, (96, 128), EVEN, guided=True).boxes
     assert fitted.outline == outline
 
@@ -152,3 +152,5 @@ def test_each_map_gets_its_own_scale_and_the_counts_are_told() -> None:
     assert (fitted.good, fitted.anomaly, fitted.false_rejects, fitted.escapes) == (50, 20, 0, 0)
     assert fitted.coarse.hot < fitted.fine.hot  # ten times as hot, evened out over nine cells and more
     assert (fitted.boxes.size, fitted.boxes.outline, fitted.boxes.marked) == (SIZE, OUTLINE, 0)
+    alone = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, EVEN, guided=False)
+    assert alone.boxes.outline == 0

@@ -216,6 +216,13 @@ def test_where_frames_abound_the_hardest_are_learned_from(module: Run, frames: P
         9,
         9,
     ]  # of 16 pairs half, and a tenth of the rest
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert [len(split[side]) for side in ("train", "left_out", "validation")] == [18, 14, 16]
+    again = module("train", frames, "-o", tmp_path / "again", *small, "--split", tmp_path / "run" / "split.json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "again" / "run.json").read_text())["train_counts"] == [16, 16]
+    few = module("train", frames, "-o", tmp_path / "new", *small, *pairs[:3], "0.05")
+    assert few.returncode == 2 and "ask for a larger share" in few.stderr and not (tmp_path / "new").exists()
     refused = module("train", frames, "-o", tmp_path / "new", *SMALL, *pairs)
     assert refused.returncode == 2 and "--weights" in refused.stderr and not (tmp_path / "new").exists()
 
