@@ -73,7 +73,7 @@ def main(
             show_default=False,
         ),
     ] = 0.0,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation before stopping.")] = 10,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without progress in validation before stopping.")] = 10,
     validation: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of the frames to validate on.")] = 0.2,
     group: Annotated[
         str | None,

@@ -53,7 +53,7 @@ def score(model: keras.Model, samples: Samples) -> Scores:
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Scores every epoch on the validation frames, keeps the best weights, stops when patience is over."""
+    """Scores every epoch on the validation frames, keeps the best weights, stops when for as long as patience neither AUROC nor loss has become better."""
 
     def __init__(
         self, net: keras.Model, classifier: keras.Model, validation: Samples, patience: int, state: checkpoint.State
@@ -82,7 +82,9 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships n
         elif state.best is None or scores.rank > Scores(*state.best).rank:
             state.best = astuple(scores)
             state.best_epoch, state.best_weights = number, self.classifier.get_weights()
-        if min(epoch + 1, number - state.best_epoch) >= self.patience:
+        # Few frames rank by chance at first, while the loss still falls: that is progress, too.
+        last = max(state.best_epoch, int(np.argmin(state.history["val_loss"])) + 1)
+        if min(epoch + 1, number - last) >= self.patience:
             self.model.stop_training = True
 
 

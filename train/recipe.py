@@ -13,8 +13,8 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
-    """epochs: passes over the frames, at most. learning_rate: the peak. patience: epochs without a better validation
-    before stopping. paste: share of the good frames that get a made-up defect at a known place, which then counts as an
+    """epochs: passes over the frames, at most. learning_rate: the peak. patience: epochs without a better
+    validation AUROC or loss before stopping. paste: share of the good frames that get a made-up defect at a known place, which then counts as an
     anomaly; 0 switches it off. warm_up: epochs on crops of good frames, half of them with a made-up defect, before the
     first whole frame. head_epochs: epochs in which only the dense layers learn, and frozen_blocks: blocks that keep the
     weights they came with; for networks that start from weights. precision: what the convolutions compute in while they learn;
