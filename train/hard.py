@@ -13,6 +13,11 @@ OTHERS = 0.1
 """Share of the groups that are not hard, drawn by chance, so that what is known is not unlearned."""
 
 
+def between_classes(margins: Array, labels: Labels) -> float:
+    """The margin half-way between both classes' medians: a head that knows other frames may call all of these defective."""
+    return float(np.mean([np.median(margins[labels == label]) for label in (0, 1)]))
+
+
 def hardest(
     margins: Array, labels: Labels, groups: Sequence[str], share: float, seed: int
 ) -> np.typing.NDArray[np.intp]:
@@ -21,7 +26,7 @@ def hardest(
 
     margins: (n,) logits of the first weights; labels: (n,) 0 good, 1 anomaly. Raises UsageError where a class has too few frames left.
     """
-    offset = np.mean([np.median(margins[labels == label]) for label in (0, 1)])  # a head may call all of them defective
+    offset = between_classes(margins, labels)
     losses = np.logaddexp(0, np.where(labels == 1, offset - margins, margins - offset))
     names, group = np.unique(groups, return_inverse=True)
     worst = np.zeros(len(names))

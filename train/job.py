@@ -54,10 +54,8 @@ def execute(order: Order) -> dict[str, object]:
                 ready.cues, ready.samples.labels, name_groups(ready.samples.frames, ready.settings.group)
             )
             _warn(shortcuts)
-            if (
-                ready.settings.recipe.hardest < 1 and not ready.split.left_out
-            ):  # which a resumed training has chosen already
-                ready = dataclasses.replace(ready, split=_without_easy(ready, model))
+            if order.earlier and not (order.out / checkpoint.NAME).exists():
+                ready = _introduced(ready, model)
             run.begin(order.out, ready.settings, ready.split)
         except BaseException:
             if is_new:
@@ -135,22 +133,28 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
 
 
-def _without_easy(ready: "Ready", model: Any) -> Split:
-    """The split, with only the hardest frames left to learn from."""
+def _introduced(ready: "Ready", model: Any) -> "Ready":
+    """Ask an earlier network about the frames it is to learn from, suit its last layer to them, and leave out what it finds easy where that
+    is asked for."""
+    from train import weights
     from train.callbacks import predict
 
-    settings, parts = ready.settings, ready.split
-    train = ready.samples.pick(parts.train)
-    margins = []
-    for at in range(0, len(train.images), ASKED_AT_ONCE):
+    parts, recipe = ready.split, ready.settings.recipe
+    both = sorted((*parts.train, *parts.left_out), key=lambda frame: frame.path)  # the same before and after a kill
+    train = ready.samples.pick(both)
+    margins = np.empty(len(both), np.float32)
+    for at in range(0, len(both), ASKED_AT_ONCE):
         logits = predict(model, train.images[at : at + ASKED_AT_ONCE])
-        margins.extend((logits[:, 1] - logits[:, 0]).tolist())
-        _tell("looking for the hardest frames", len(margins), len(train.images))
-    groups = name_groups(train.frames, settings.group)
-    rows = hardest(np.array(margins, np.float32), train.labels, groups, settings.recipe.hardest, settings.recipe.seed)
-    chosen = set(rows.tolist())
-    left_out = tuple(frame for row, frame in enumerate(train.frames) if row not in chosen)
-    return replace(parts, train=tuple(train.frames[row] for row in rows), left_out=left_out)
+        margins[at : at + ASKED_AT_ONCE] = logits[:, 1] - logits[:, 0]
+        _tell("asking the first weights", min(at + ASKED_AT_ONCE, len(both)), len(both))
+    weights.fit_margins(model, margins, train.labels)
+    if recipe.hardest == 1 or parts.left_out:
+        return ready
+    groups = name_groups(train.frames, ready.settings.group)
+    rows = set(hardest(margins, train.labels, groups, recipe.hardest, recipe.seed).tolist())
+    kept = tuple(frame for row, frame in enumerate(both) if row in rows)
+    left_out = tuple(frame for row, frame in enumerate(both) if row not in rows)
+    return dataclasses.replace(ready, split=replace(parts, train=kept, left_out=left_out))
 
 
 @dataclass(frozen=True, slots=True)

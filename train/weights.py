@@ -3,9 +3,17 @@
 from pathlib import Path
 
 import keras
+import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from edge_runtime.errors import UsageError, first_line
+from edge_runtime.results import Array
+from train.calibrate import Labels
 from train.exported import Exported
+from train.hard import between_classes
+
+SCALE = (0.1, 1.0)
+"""What a margin may be multiplied by before a network goes on learning: on frames that it can't tell apart yet, the best would be 0."""
 
 
 def load_earlier(model: keras.Model, path: Path) -> None:
@@ -50,3 +58,19 @@ def load_exported(model: keras.Model, exported: Exported) -> None:
         kernel[..., :filters] = 0
         kernel[..., :read, :filters], bias[:filters] = stored
         layer.set_weights([kernel, bias])
+
+
+def fit_margins(model: keras.Model, margins: Array, labels: Labels) -> None:
+    """Scale and shift a network's margins in its last layer, so that they suit other frames than it has learned from (after Platt
+    1999): it ranks them as before, but no longer calls all of them defective with great certainty, which the first steps of a
+    training would mend at the cost of all that it knows.
+
+    margins: (n,) in logits, as the network answers now; labels: (n,) 0 good, 1 anomaly.
+    """
+    centred = margins - between_classes(margins, labels)
+    slope = LogisticRegression(class_weight="balanced").fit(centred[:, np.newaxis], labels).coef_[0, 0]
+    scale = float(np.clip(slope, *SCALE))
+    layer = model.get_layer("logits")
+    kernel, bias = layer.get_weights()
+    shift = between_classes(margins, labels) / 2
+    layer.set_weights([kernel * scale, (bias + np.array([shift, -shift], np.float32)) * scale])
