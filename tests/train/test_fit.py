@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import EdgeDetectError, UsageError
-from edge_runtime.results import Array
-from train import checkpoint, fit, vgg
+from edge_runtime.results import Array, Image
+from train import checkpoint, fit, vgg, weights
 from train.augment import Augmentation, adjusted
 from train.batches import Batches, WarmUp
-from train.callbacks import Scores, score
+from train.callbacks import Scores, predict, score
 from train.checkpoint import State
 from train.data import LabelledFrame, Samples
 from train.place import where_loss
@@ -46,13 +46,18 @@ def train(seed: int, recipe: Recipe, folder: Path, made: fit.Build = build) -> t
     return model, fit.fit(made, model, samples(48, 0), samples(24, 1), recipe, folder)
 
 
-def weights(model: keras.Model) -> np.typing.NDArray[np.float32]:
+def margins_of(model: keras.Model, images: Image) -> Array:
+    logits = predict(model, images)
+    return np.asarray(logits[:, 1] - logits[:, 0], np.float64)
+
+
+def flat(model: keras.Model) -> np.typing.NDArray[np.float32]:
     return np.concatenate([weight.ravel() for weight in model.get_weights()])
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: Path) -> None:
     first, same, other = (
-        weights(train(seed, Recipe(epochs=2, batch_size=8, seed=seed), tmp_path / name)[0])
+        flat(train(seed, Recipe(epochs=2, batch_size=8, seed=seed), tmp_path / name)[0])
         for name, seed in (("first", 1), ("same", 1), ("other", 2))
     )
     assert np.array_equal(first, same) and not np.array_equal(first, other)
@@ -100,7 +105,7 @@ def test_a_killed_training_ends_as_if_it_had_never_been_interrupted(
         with pytest.raises(Killed):
             train(seed, recipe, tmp_path / "killed", made)
     resumed, state = train(8, recipe, tmp_path / "killed", made)
-    assert np.array_equal(weights(resumed), weights(whole))
+    assert np.array_equal(flat(resumed), flat(whole))
     assert (state.history, state.best, state.best_epoch) == (expected.history, expected.best, expected.best_epoch)
 
 
@@ -110,6 +115,23 @@ def test_a_checkpoint_that_is_torn_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-500])
     with pytest.raises(UsageError, match="is damaged"):
         checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize(("spread", "scale"), [(0.2, 1.0), (4.0, None), (0.0, 0.1)])
+def test_an_earlier_network_is_suited_to_new_frames_and_ranks_them_as_before(
+    spread: float, scale: float | None
+) -> None:
+    """spread: of the classes around margins 2 apart, all of them far on the defective side. None: what the frames say."""
+    model = build_plain(HW)
+    images, labels = samples(48, 0).images, samples(48, 0).labels
+    before = margins_of(model, images)
+    asked = (30 + 2 * labels * (spread > 0) + np.random.default_rng(0).normal(0, spread, 48)).astype(np.float32)
+    weights.fit_margins(model, asked, labels)
+    after = margins_of(model, images)
+    found = float(np.polyfit(before, after, 1)[0])
+    assert found == pytest.approx(scale, rel=1e-3) if scale else 0.1 < found < 1
+    middle = np.mean([np.median(asked[labels == label]) for label in (0, 1)])
+    assert np.allclose(after, found * (before - middle), atol=0.01)
 
 
 def test_frozen_blocks_keep_their_weights_and_the_head_learns(tmp_path: Path) -> None:
