@@ -181,7 +181,7 @@ def _curves(history: dict[str, list[float]], best_epoch: int) -> str:
     right.spines[["top"]].set_visible(False)
     axes.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")
     lines = [*axes.get_lines()[:2], *right.get_lines()]
-    axes.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="lower left")
+    axes.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="center right")
     axes.xaxis.get_major_locator().set_params(integer=True)
     return _svg(figure)
 

@@ -65,8 +65,12 @@ def fit_margins(model: keras.Model, margins: Array, labels: Labels) -> None:
     1999): it ranks them as before, but no longer calls all of them defective with great certainty, which the first steps of a
     training would mend at the cost of all that it knows.
 
-    margins: (n,) in logits, as the network answers now; labels: (n,) 0 good, 1 anomaly.
+    margins: (n,) in logits, as the network answers now; labels: (n,) 0 good, 1 anomaly. Raises UsageError.
     """
+    if not np.isfinite(margins).all():
+        raise UsageError(
+            "--weights: the network in that file answers these frames with numbers that are not finite; use another"
+        )
     centred = margins - between_classes(margins, labels)
     slope = LogisticRegression(class_weight="balanced").fit(centred[:, np.newaxis], labels).coef_[0, 0]
     scale = float(np.clip(slope, *SCALE))

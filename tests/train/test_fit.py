@@ -134,6 +134,11 @@ def test_an_earlier_network_is_suited_to_new_frames_and_ranks_them_as_before(
     assert np.allclose(after, found * (before - middle), atol=0.01)
 
 
+def test_an_earlier_network_that_has_diverged_is_refused() -> None:
+    with pytest.raises(UsageError, match="not finite"):
+        weights.fit_margins(build_plain(HW), np.full(6, np.nan, np.float32), np.array([0, 1] * 3))
+
+
 def test_frozen_blocks_keep_their_weights_and_the_head_learns(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = build_plain(HW)
