@@ -71,10 +71,9 @@ def fit_margins(model: keras.Model, margins: Array, labels: Labels) -> None:
         raise UsageError(
             "--weights: the network in that file answers these frames with numbers that are not finite; use another"
         )
-    centred = margins - between_classes(margins, labels)
-    slope = LogisticRegression(class_weight="balanced").fit(centred[:, np.newaxis], labels).coef_[0, 0]
+    middle = between_classes(margins, labels)
+    slope = LogisticRegression(class_weight="balanced").fit((margins - middle)[:, np.newaxis], labels).coef_[0, 0]
     scale = float(np.clip(slope, *SCALE))
     layer = model.get_layer("logits")
     kernel, bias = layer.get_weights()
-    shift = between_classes(margins, labels) / 2
-    layer.set_weights([kernel * scale, (bias + np.array([shift, -shift], np.float32)) * scale])
+    layer.set_weights([kernel * scale, (bias + np.array([middle, -middle], np.float32) / 2) * scale])

@@ -72,10 +72,6 @@ def test_a_plain_defect_is_learned_and_the_best_epoch_is_what_remains(precision:
     assert astuple(score(model, samples(24, 1))) == state.best
 
 
-class Killed(BaseException):
-    """As final as a SIGKILL: nothing in the training catches it."""
-
-
 def test_a_training_is_not_over_while_the_loss_still_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = [1.0, 0.9, 0.8, 0.7, 0.75, 0.76, 0.6, 0.5]
     told = (Scores(0.9 if loss == 1.0 else 0.6, 0.5, loss) for loss in losses)
@@ -83,6 +79,10 @@ def test_a_training_is_not_over_while_the_loss_still_falls(tmp_path: Path, monke
     _, state = train(0, Recipe(epochs=len(losses), batch_size=8, patience=2), tmp_path / "run")
     assert state.history["val_loss"] == losses[:6], "two epochs after the smallest loss, not after the best AUROC"
     assert state.best_epoch == 1
+
+
+class Killed(BaseException):
+    """As final as a SIGKILL: nothing in the training catches it."""
 
 
 @pytest.mark.parametrize(("made", "precision"), [(build, "float32"), (build_plain, "bfloat16")])
