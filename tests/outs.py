@@ -19,6 +19,7 @@ HOSTILE = (
     '"><b onmouseover=alert(1)>.jpg',
     "' onfocus='alert(1)' autofocus '.jpg",
     "=cmd|' /C calc'!A0.jpg",
+    "a\n=HYPERLINK(1).jpg",
     "+1+1.jpg",
     "-2+3.jpg",
     "@SUM(A1).jpg",

@@ -39,9 +39,9 @@ def results(
 
     Example: edge-detect results OUT --format csv -o results.csv
     """
-    from edge_runtime.line.durable import write_bytes
     from edge_runtime.line.record import Record
     from edge_runtime.views import formats
+    from edge_runtime.views import output as file
 
     chosen = formats.Choice(verdict, _utc(since), images)
     with Record(out) as record:
@@ -51,7 +51,7 @@ def results(
                 for line in lines:
                     console.out(line)
         else:
-            write_bytes(output, (f"{line}\n".encode(errors="backslashreplace") for line in lines))
+            file.write(output, out, (f"{line}\n".encode(errors="backslashreplace") for line in lines))
             console.say(f"{output}: written")
 
 

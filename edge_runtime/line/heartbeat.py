@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_runtime.line.events import Status
 
+NAME = "heartbeat.json"
 EVERY_S = 2.0
 
 
@@ -18,7 +19,7 @@ class Heartbeat:
     """Beats only while the worker answers: a beat that is old says that inspection stands still, whatever the reason."""
 
     def __init__(self, out: Path) -> None:
-        self._path = out / "heartbeat.json"
+        self._path = out / NAME
         self._last = -EVERY_S
 
     def ready(self) -> None:

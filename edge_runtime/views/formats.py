@@ -57,7 +57,7 @@ def jsonl(record: Record, choice: Choice) -> Lines:
 def table(record: Record, choice: Choice) -> Lines:
     """CSV with a heading, a line per row. Where there are several boxes, the one that contributes most stands in it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")  # without one, csv would not quote line breaks
     writer.writeheader()
     yield _taken(text)
     for row in rows(record):
@@ -88,7 +88,7 @@ def _unarmed(value: Any) -> Any:
 
 
 def _taken(text: io.StringIO) -> str:
-    line = text.getvalue()
+    line = text.getvalue()[:-1]
     text.seek(0)
     text.truncate()
     return line

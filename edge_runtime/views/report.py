@@ -13,10 +13,9 @@ import jinja2
 from edge_runtime import __version__
 from edge_runtime.describe import described
 from edge_runtime.errors import UsageError
-from edge_runtime.line.durable import write_bytes
 from edge_runtime.line.record import Record, Row
 from edge_runtime.manifest import Manifest
-from edge_runtime.views import report_charts, report_pictures
+from edge_runtime.views import output, report_charts, report_pictures
 from edge_runtime.views.formats import rows
 from edge_runtime.views.report_numbers import QUANTILES, Numbers, percent
 
@@ -46,7 +45,7 @@ def write(out: Path, page: Path, model: Path | None) -> None:
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
     )
     text = environment.get_template("report.html.j2").render(content)
-    write_bytes(page, text.encode(errors="backslashreplace"))
+    output.write(page, out, [text.encode(errors="backslashreplace")], model)
 
 
 def _manifest(record: Record, path: Path | None) -> Manifest | None:

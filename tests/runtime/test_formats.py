@@ -16,8 +16,10 @@ import jsonschema
 import pytest
 from pycocotools.coco import COCO
 
+from edge_runtime.errors import UsageError
 from edge_runtime.line.ledger import Ledger
 from edge_runtime.line.record import Record
+from edge_runtime.views import output
 from edge_runtime.views.formats import FORMATS, Choice
 from tests import outs
 from tests.conftest import ROOT, Run
@@ -126,6 +128,36 @@ def test_csv_keeps_hostile_names_in_their_cell_and_gives_a_spreadsheet_no_formul
     assert not [cell for cell in cells if re.match(r"[=+\-@\t\r\n]", cell) and not re.fullmatch(r"-?[\d.]+", cell)]
     assert lines[0]["camera"] == "'=1+1" and lines[0]["marked_by"] == "'@petra"
     assert lines[0]["frame"] == outs.HOSTILE[0]
+
+
+def test_output_goes_where_its_name_leads_and_never_onto_what_it_is_made_from(
+    out: Path, tmp_path: Path, edge_detect: Run
+) -> None:
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    (tmp_path / "linked").symlink_to(out / "ledger.sqlite")
+    for file in [*out.iterdir(), tmp_path / "linked"]:
+        refused = edge_detect("results", out, "-o", file)
+        assert refused.returncode == 2 and "choose another name" in refused.stderr, file
+    model = tmp_path / "part.onnx"
+    model.write_bytes(b"model")
+    with pytest.raises(UsageError, match="choose another name"):
+        output.write(model, out, [b"page"], model)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before and model.read_bytes() == b"model"
+
+    (tmp_path / "today.csv").write_text("yesterday's")
+    (tmp_path / "latest.csv").symlink_to("today.csv")
+    assert edge_detect("results", out, "--format", "csv", "-o", tmp_path / "latest.csv").returncode == 0
+    assert (tmp_path / "latest.csv").is_symlink() and (tmp_path / "today.csv").read_text() == written(out, "csv")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no named pipes among its files")
+def test_output_into_a_pipe_is_what_its_reader_gets(out: Path, tmp_path: Path, edge_detect: Run) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        assert edge_detect("results", out, "-o", pipe).returncode == 0
+        assert reader.communicate()[0] == written(out, "jsonl")
+    assert pipe.is_fifo()
 
 
 def test_coco_loads_with_its_own_library(out: Path, tmp_path: Path) -> None:
