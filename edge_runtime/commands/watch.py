@@ -142,6 +142,7 @@ class Watched:
         self.heartbeat, self._what, self._board = Heartbeat(out), what, board
         self._counts: Counter[str] = Counter()
         self._before = 0
+        self._unsearched: list[str] = []
 
     def told(self, event: Event, supervisor: Supervisor) -> None:
         if isinstance(event, Ready):
@@ -152,6 +153,10 @@ class Watched:
             self.health("running")
         elif isinstance(event, Status):
             status = self._of_all(event)
+            for folder in status.unsearched:
+                if folder not in self._unsearched:
+                    console.say(f"warning: frames can't be looked for in {folder}; trying again")
+            self._unsearched = status.unsearched
             self.heartbeat.beat(status, supervisor.restarts)
             if self._board is not None:
                 self._board.status(status)

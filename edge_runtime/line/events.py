@@ -1,7 +1,7 @@
 """What a worker tells its supervisor: JSON lines through a pipe."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from edge_runtime.line.record import Row
@@ -41,7 +41,7 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Status:
     """Of a watched folder, since this worker's start: seen = done + error + skipped + pending. lag_s: age of the oldest
-    frame that waits."""
+    frame that waits. unsearched: the folders in which frames can't be looked for, each with the reason."""
 
     seen: int
     done: int
@@ -49,6 +49,7 @@ class Status:
     skipped: int
     pending: int
     lag_s: float
+    unsearched: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from edge_runtime.results import Verdict
 
 MAX_PENDING = 50_000
 """Frames kept in mind; what lies in the folders beyond is found by a later look."""
+MAX_UNSEARCHED = 20
+"""Folders named of those in which frames can't be looked for."""
 LOOK_S = 0.05
 LOOKING_SHARE = 0.1
 """Of the time, at most, for looking at all files."""
@@ -71,6 +73,8 @@ class Folder:
         self._unreadable: dict[str, tuple[str, float]] = {}  # source -> state of the file, when to try again
         self._looking: Iterator[tuple[Path, str | None]] | None = None
         self._next_look = 0.0
+        self._unsearched: list[str] = []  # as the last look found
+        self._unsearched_now: list[str] = []
 
     def work(self, ledger: Ledger, stop: threading.Event) -> Iterator[Work | None]:
         """Frames to inspect as they become ready, None while there are none; ends after stop."""
@@ -120,6 +124,7 @@ class Folder:
             skipped=self._counts["skipped"],
             pending=len(self._pending),
             lag_s=round(time.monotonic() - self._ready[0].ready, 3) if self._ready else 0.0,
+            unsearched=self._unsearched,
         )
 
     def _look_on(self, wake: Wake, ledger: Ledger) -> None:
@@ -137,15 +142,27 @@ class Folder:
                 self._looked_s += LOOK_S
                 return
         self._looking = None
+        self._unsearched = self._unsearched_now
         ended = time.monotonic()
         self._next_look = max(self._next_look, ended + (self._looked_s + ended - started) / LOOKING_SHARE)
 
     def _all_files(self) -> Iterator[tuple[Path, str | None]]:
+        self._unsearched_now = []
         roots = [root for root, _ in self._roots]
         for root, camera in self._roots:
-            if root.is_dir():  # one that is gone may come back
-                for path in frames.walk(root, lambda _: None, roots):
+            if os.path.isdir(root):
+                for path in frames.walk(root, self._cannot_search, roots):
                     yield path, camera
+            else:  # it may come back
+                self._note_unsearched(root, "is not there")
+
+    def _cannot_search(self, err: OSError) -> None:
+        if not isinstance(err, FileNotFoundError):  # a folder that was taken away meanwhile
+            self._note_unsearched(err.filename, err.strerror)
+
+    def _note_unsearched(self, folder: object, why: str | None) -> None:
+        if len(self._unsearched_now) < MAX_UNSEARCHED:
+            self._unsearched_now.append(f"{frames.printable(str(folder))}: {why}")
 
     def _look_at_one(self, path: Path, closed: bool, ledger: Ledger) -> None:
         for root, camera in self._roots:

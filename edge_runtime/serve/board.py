@@ -124,6 +124,7 @@ class Board:
         with self._lock:
             return {
                 "product": self.product,
+                "trouble": _without(self._status.unsearched),
                 "model": self.model_sha256,
                 "worker": {"state": self._worker, "reason": self._reason, "restarts": self._restarts},
                 "status": {"pending": self._status.pending, "lag_s": self._status.lag_s, "seen": self._status.seen},
@@ -172,6 +173,10 @@ def brief(row: Row) -> Row:
         "ms": round(sum(row["elapsed_ms"].values()), 1),
         "mark": row.get("mark"),
     }
+
+
+def _without(unsearched: list[str]) -> str | None:
+    return f"Frames can't be looked for in {'; '.join(unsearched)}" if unsearched else None
 
 
 def _seen(name: str, camera: Camera, now: float) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Live:
 
     def _state(self, since: str) -> dict[str, Any]:
         state: dict[str, Any] = {"version": __version__, "since": since, "counts": {}, "rejects": [], "unjudged": []}
-        state |= {"trouble": None} | self.board.view()
+        state |= self.board.view()
         try:
             with Record(self.board.out) as record:
                 state["counts"] = self._counts.since(since, record)

@@ -55,6 +55,30 @@ def test_frames_are_judged_as_they_arrive_and_once(tiny_model: Path, tmp_path: P
     assert "since the start 1 frame in " in line.said().splitlines()[-1]
 
 
+def test_a_folder_that_is_gone_is_told_and_its_frames_are_found_once_it_is_back(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    with watching(tmp_path, tiny_model, "--rescan", 0.2) as line:
+        (tmp_path / "cam").rename(tmp_path / "unplugged")
+        until(lambda: heartbeat(tmp_path / "out")["unsearched"] == [f"{tmp_path / 'cam'}: is not there"])
+        assert f"warning: frames can't be looked for in {tmp_path / 'cam'}: is not there; trying again" in line.said()
+        put(tmp_path / "unplugged", "a.jpg", BRIGHT)
+        (tmp_path / "unplugged").rename(tmp_path / "cam")
+        arrived(tmp_path, 1)
+        until(lambda: heartbeat(tmp_path / "out")["unsearched"] == [])
+        assert line.stop() == 0
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is closed to an administrator")
+def test_a_folder_that_may_not_be_read_is_told(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model, "--rescan", 0.2) as line:
+        (tmp_path / "cam" / "private").mkdir(mode=0)
+        until(
+            lambda: heartbeat(tmp_path / "out")["unsearched"] == [f"{tmp_path / 'cam' / 'private'}: Permission denied"]
+        )
+        assert line.stop() == 0
+
+
 @pytest.mark.parametrize("options", [(), ("--poll", "--rescan", 0.2)])
 def test_a_half_written_frame_waits_until_it_is_whole(
     options: tuple[object, ...], tiny_model: Path, tmp_path: Path

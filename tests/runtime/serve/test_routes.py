@@ -31,6 +31,13 @@ def test_health(client: httpx.Client, board: Board, worker: str, status: int, wo
     assert (answer.status_code, answer.text) == (status, words)
 
 
+def test_a_camera_folder_that_is_gone_stands_above_everything_else(board: Board) -> None:
+    board.status(Status(0, 0, 0, 0, 0, 0.0, ["/cam2: is not there"]))
+    assert board.view()["trouble"] == "Frames can't be looked for in /cam2: is not there"
+    board.status(Status(0, 0, 0, 0, 0, 0.0))
+    assert board.view()["trouble"] is None
+
+
 def test_metrics(client: httpx.Client, board: Board, commit: Commit) -> None:
     for name, verdict in (("1.jpg", Verdict.GOOD), ("2.jpg", Verdict.ANOMALY), ("3.jpg", Verdict.ERROR)):
         board.done(commit(name, verdict, "left"))
