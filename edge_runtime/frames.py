@@ -53,7 +53,7 @@ def find(inputs: Sequence[str]) -> Found:
     Folders are searched with their sub-folders, in name order; hidden files and output folders of earlier runs are
     passed over. Raises UsageError where an input does not exist or can't be read, or for no frames.
     """
-    roots = [Path(os.path.abspath(item)) for item in _expand(inputs)]
+    roots = [absolute(item) for item in _expand(inputs)]
     if not roots:
         raise UsageError("no frames to inspect: give a folder, image files, a glob, a list file or -")
     try:
@@ -70,8 +70,25 @@ def find(inputs: Sequence[str]) -> Found:
             cameras.setdefault(path, camera)
     if not cameras:
         kinds = " ".join(sorted(SUFFIXES))
-        raise UsageError(f"no frames found in {', '.join(map(str, inputs))} (looked for {kinds})")
+        outs = "".join(
+            f"; {root} holds results, and pictures there are no frames" for root in roots if holds_results(root)
+        )
+        raise UsageError(f"no frames found in {', '.join(map(str, inputs))} (looked for {kinds}){outs}")
     return Found(base, tuple(FrameFile(path, _name(path, base), camera) for path, camera in cameras.items()))
+
+
+def absolute(item: str | Path) -> Path:
+    """A path from the root, its links kept, but for those before a `..`: it leads up from where such a link leads to."""
+    parts = Path(item).parts
+    if ".." not in parts or os.name == "nt":  # Windows goes up by the name
+        return Path(os.path.abspath(item))
+    rest = parts[::-1].index("..")
+    return Path(os.path.realpath(Path(*parts[: len(parts) - rest])), *parts[len(parts) - rest :])
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether some run keeps its results there: pictures below it are no frames."""
+    return (folder / LEDGER).exists()
 
 
 def _name(path: Path, base: Path) -> str:
@@ -107,7 +124,11 @@ def _lines(data: bytes, what: str) -> list[str]:
     if b"\0" in data:
         raise UsageError(f"{what}: is no list of frames in UTF-8, one path per line")
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    whole = [
+        line.removesuffix("\r") for line in text.split("\n")
+    ]  # a name may hold what Unicode takes for the end of a line
+    stripped = [line if os.path.lexists(line) else line.strip() for line in whole]
+    lines = [line for line in stripped if line and not line.startswith("#")]
     if lines and not any(os.path.lexists(line) for line in lines):
         raise UsageError(
             f"{what}: is read as a list of frames, one path per line, but none of these exists (first: {lines[0][:80]})"

@@ -28,7 +28,7 @@ def info(
 
 
 def check(
-    model: ModelArgument, require_sha256: RequiredSha256 = "", provider: Provider = "cpu", threads: Threads = 0
+    model: ModelArgument, require_sha256: RequiredSha256 = None, provider: Provider = "cpu", threads: Threads = 0
 ) -> None:
     """See whether a model file answers here as where it was made.
 
@@ -37,5 +37,5 @@ def check(
     from edge_runtime.golden import replay
     from edge_runtime.model import Model
 
-    for line in replay(Model.load(model, threads, provider, require_sha256)):
+    for line in replay(Model.load(model, threads, provider, require_sha256 or "")):
         console.out(line)

@@ -1,5 +1,6 @@
 """What several commands share: their options, and how they end."""
 
+import re
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -50,11 +51,36 @@ Provider = Annotated[
         metavar="NAME",
     ),
 ]
+
+
+def _sha256(text: str) -> str:
+    digits = text.strip().lower().removeprefix("sha256:")
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise typer.BadParameter(f"expected the 64 hex digits that edge-detect info MODEL prints, got {text!r}")
+    return digits
+
+
 RequiredSha256 = Annotated[
-    str, typer.Option("--require-sha256", metavar="HEX", help="Refuse any other model file than this one.")
+    str | None,
+    typer.Option("--require-sha256", metavar="HEX", help="Refuse any other model file than this one.", parser=_sha256),
 ]
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():  # a variable of a script that is not set
+        raise typer.BadParameter("expected a folder, nothing came")
+    return Path(text)
+
+
 NewOut = Annotated[
-    Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results; an earlier run there is continued.")
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="OUT",
+        help="Folder for the results; an earlier run there is continued.",
+        parser=_folder,
+    ),
 ]
 Save = Annotated[
     str,

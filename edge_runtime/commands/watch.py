@@ -47,7 +47,7 @@ def watch(
     check_first: Annotated[
         bool, typer.Option("--check/--no-check", help="Replay the file's golden frames at every start.")
     ] = True,
-    require_sha256: RequiredSha256 = "",
+    require_sha256: RequiredSha256 = None,
     provider: Provider = "",
     jobs: Jobs = 0,
     threads: Threads = 0,
@@ -110,7 +110,7 @@ def watch(
         single_box=single_box,
         prove=prove,
         check_first=check_first,
-        sha256=require_sha256,
+        sha256=require_sha256 or "",
         provider=provider,
         jobs=jobs,
         threads=threads,

@@ -20,7 +20,6 @@ from edge_runtime.line.events import Status
 from edge_runtime.line.job import Watching
 from edge_runtime.line.ledger import GONE, Ledger, state_of
 from edge_runtime.line.pipeline import Caution, Outcome, Work
-from edge_runtime.line.record import LEDGER
 from edge_runtime.line.wake import Wake
 from edge_runtime.results import Verdict
 
@@ -237,16 +236,20 @@ class Folder:
 def _in_an_output(path: Path, root: Path) -> bool:
     """Whether a file below root lies where some run keeps its results: a picture there is no frame."""
     depth = len(path.relative_to(root).parts)
-    return any((folder / LEDGER).exists() for folder in list(path.parents)[:depth])
+    return any(frames.holds_results(folder) for folder in list(path.parents)[:depth])
 
 
 def _roots(inputs: Sequence[str], out: Path) -> tuple[Path, list[tuple[Path, str | None]]]:
     """The folder that holds all inputs, and each input with the name of its camera: where there are several."""
-    folders = list(dict.fromkeys(Path(os.path.abspath(item)) for item in inputs))
-    if Path(os.path.abspath(out)) in folders:
-        raise UsageError(f"{out}: frames arrive there; results need another folder")
+    folders = list(dict.fromkeys(map(frames.absolute, inputs)))
+    real = {folder: Path(os.path.realpath(folder)) for folder in folders}
+    for folder in folders:
+        if real[folder] == Path(os.path.realpath(out)):
+            raise UsageError(f"{out}: frames arrive there; results need another folder")
+        if frames.holds_results(folder):
+            raise UsageError(f"{folder}: holds results, and pictures there are no frames; frames need another folder")
     for one, other in itertools.permutations(folders, 2):
-        if one.is_relative_to(other):
+        if real[one].is_relative_to(real[other]):
             raise UsageError(f"{one}: lies in {other}, which is watched with all its folders")
     try:
         base = Path(os.path.commonpath(folders))

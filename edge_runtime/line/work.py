@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 
 from edge_runtime import frames
+from edge_runtime.errors import UsageError
 from edge_runtime.frames import FrameFile
 from edge_runtime.golden import replay
 from edge_runtime.inspector import Inspector
@@ -43,6 +44,9 @@ def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threa
 def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
     sys.stdin = io.TextIOWrapper(io.BytesIO(job.listed.encode("utf-8", "surrogateescape")))
     found = frames.find(job.inputs)
+    out = Path(job.out)
+    if not frames.holds_results(out) and os.path.realpath(out) in map(os.path.realpath, job.inputs):
+        raise UsageError(f"{out}: frames lie there; results need another folder")
     inspector = _inspector(job, model())
     with Ledger(Path(job.out), _identity(inspector, found.base)) as ledger:
         todo, earlier = [], Counter[str]()

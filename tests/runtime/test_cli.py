@@ -169,6 +169,17 @@ def test_good_frames_are_explained_where_asked_for(edge_detect: Run, tiny_model:
     assert row["defects"] == [] and sum(row["account"].values()) == pytest.approx(row["margin"], abs=1e-3)
 
 
+def test_results_get_a_folder_of_their_own(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"dark.png": DARK})
+    (tmp_path / "linked").symlink_to("frames")
+    for out in ("frames", "linked"):
+        done = edge_detect("frames", "-m", tiny_model, "-o", out)
+        assert done.returncode == 2 and f"{out}: frames lie there; results need another folder" in done.stderr
+    unset = edge_detect("frames", "-m", tiny_model, "-o", "")
+    assert unset.returncode == 2 and "expected a folder, nothing came" in unset.stderr
+    assert [file.name for file in (tmp_path / "frames").iterdir()] == ["dark.png"]
+
+
 def test_only_the_pinned_file_runs(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
     import hashlib
 
@@ -177,6 +188,12 @@ def test_only_the_pinned_file_runs(edge_detect: Run, tiny_model: Path, tmp_path:
     assert edge_detect("frames", "-m", tiny_model, "-o", "out", "--require-sha256", right.upper()).returncode == 0
     done = edge_detect("frames", "-m", tiny_model, "-o", "other", "--require-sha256", "0" * 64)
     assert done.returncode == 2 and f"has the sha256 {right}; {'0' * 64} is required" in done.stderr
+    assert (
+        edge_detect("check", tiny_model, "--require-sha256", f"sha256:{right}").returncode == 0
+    )  # as it stands in rows
+    for unset in ("", right[:8]):
+        done = edge_detect("check", tiny_model, "--require-sha256", unset)
+        assert done.returncode == 2 and "64 hex digits" in done.stderr
     assert not (tmp_path / "other").exists()
 
 

@@ -102,6 +102,30 @@ def test_what_does_not_exist_is_named(given: str, tmp_path: Path) -> None:
         frames.find([str(tmp_path / given)])
 
 
+def test_a_list_holds_whatever_a_file_can_be_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hostile = [" lead.png", "a\u2028b.png", "n\u0085m.png", "v\vt.png"]
+    write_frames(tmp_path, dict.fromkeys(hostile, PICTURE))
+    (tmp_path / "list.txt").write_text("\n".join(hostile))
+    assert names(frames.find(["list.txt"])) == hostile
+
+
+@pytest.mark.skipif(os.name == "nt", reason="goes up by the name")
+def test_up_from_a_link_leads_up_from_where_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_frames(tmp_path, {"frames/wrong.png": PICTURE, "real/frames/right.png": PICTURE, "real/inner/x.png": PICTURE})
+    (tmp_path / "link").symlink_to("real/inner")
+    monkeypatch.chdir(tmp_path)
+    assert names(frames.find(["link/../frames"])) == ["right.png"]
+    assert names(frames.find(["real/../frames"])) == ["wrong.png"]
+
+
+def test_a_folder_of_results_is_said_to_be_one(tmp_path: Path) -> None:
+    write_frames(tmp_path, {"1.png": PICTURE})
+    (tmp_path / "ledger.sqlite").touch()
+    with pytest.raises(UsageError, match="holds results, and pictures there are no frames"):
+        frames.find([str(tmp_path)])
+
+
 def test_a_folder_without_frames_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no frames found in .* \.bmp"):
         frames.find([str(tmp_path)])

@@ -231,6 +231,9 @@ def test_systemd_hears_when_it_is_ready_alive_and_stopping(
     [
         (["nothere"], "nothere: no such folder; watch needs the folders"),
         (["cam", "cam/sub"], "lies in"),
+        (["cam", "linked"], "lies in"),
+        (["cam/sub", "linked"], "lies in"),
+        (["results"], "results: holds results, and pictures there are no frames"),
         (["cam", "--serve", "8080"], "--serve 8080: expected HOST:PORT"),
         (["cam", "--save", "rainbow"], "no such picture"),
     ],
@@ -239,6 +242,9 @@ def test_a_mistake_gets_one_clear_line(
     arguments: list[str], says: str, edge_detect: Run, tiny_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "cam" / "sub").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to("cam/sub")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "ledger.sqlite").touch()
     done = edge_detect("watch", *arguments, "-m", tiny_model, "-o", "out")
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ") and says in done.stderr
