@@ -2,7 +2,9 @@
 
 import errno
 import os
+import queue
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,9 +23,57 @@ def out(line: str) -> None:
         print(line, flush=True)
     except OSError as err:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if err.errno in (errno.EPIPE, errno.EINVAL):  # EINVAL is what Windows calls it
-            raise ReaderGone("nobody reads stdout any more") from None
-        raise OutputError(f"stdout can't be written: {err.strerror}") from None
+        raise _told(err) from None
+
+
+def _told(err: OSError) -> OutputError:
+    if err.errno in (errno.EPIPE, errno.EINVAL):  # EINVAL is what Windows calls it
+        return ReaderGone("nobody reads stdout any more")
+    return OutputError(f"stdout can't be written: {err.strerror}")
+
+
+class Unhurried:
+    """Lines of data on stdout from a thread of its own: whoever reads them slowly slows us down, whoever stops reading does not
+    stop us."""
+
+    def __init__(self, wait_s: float = 5.0, lines: int = 100) -> None:
+        """wait_s: for how long nothing need be read before it is taken for nobody's. lines: kept meanwhile."""
+        self._wait_s = wait_s
+        self._lines: queue.Queue[str | None] = queue.Queue(lines)
+        self._failed: OutputError | None = None
+        self._thread = threading.Thread(target=self._print, daemon=True)
+        self._thread.start()
+
+    def out(self, line: str) -> None:
+        """Raises OutputError where nobody reads, also that of an earlier line."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            self._lines.put(line, timeout=self._wait_s)
+        except queue.Full:
+            self._failed = OutputError(f"nobody has read stdout for {self._wait_s:g} s")
+            raise self._failed from None
+
+    def close(self) -> None:
+        """Wait until all lines are printed, but not for nobody."""
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=0 if self._failed else self._wait_s)
+            self._thread.join(self._wait_s)
+
+    def _print(self) -> None:
+        while (line := self._lines.get()) is not None:
+            if self._failed is None:
+                try:
+                    _write(f"{line}{os.linesep}".encode(sys.stdout.encoding, "backslashreplace"))
+                except OSError as err:
+                    self._failed = _told(err)
+
+
+def _write(data: bytes) -> None:
+    """Past the buffer of sys.stdout: Python could not end while a thread that waits for a reader holds its lock."""
+    raw: Any = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # with PYTHONUNBUFFERED there is no buffer
+    while data:
+        data = data[raw.write(data) :]
 
 
 def say(words: str) -> None:

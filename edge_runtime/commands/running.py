@@ -44,6 +44,8 @@ def follow(
     """
     supervisor = Supervisor(job, console.say)
     tally = Tally()
+    unhurried = job.watching and form != "none" and not sys.stdout.isatty()  # a terminal that is held holds stderr, too
+    printer = console.Unhurried() if unhurried else None
     with (
         Progress(job.watching is not None, shown=form != "none") as progress,
         _signals(supervisor, job.watching is not None) as signalled,
@@ -51,9 +53,11 @@ def follow(
         for event in supervisor.run():
             tally.add(event)
             if isinstance(event, Done) and not event.repeated and form != "none":
-                form = _printed(event, form, job)
+                form = _printed(event, form, printer, job.watching is not None)
             progress.show(event, tally)
             told(event, supervisor)
+        if printer:
+            printer.close()
     if signalled:
         stopped(tally)
     return tally
@@ -64,12 +68,13 @@ def _stored(event: Done) -> dict[str, object]:
     return {key: value for key, value in event.row.items() if key != "id"}
 
 
-def _printed(event: Done, form: str, job: Job) -> str:
+def _printed(event: Done, form: str, printer: console.Unhurried | None, watching: bool) -> str:
     """Print a row. Returns the form to go on with: a watch outlives whoever reads it."""
+    line = json.dumps(_stored(event)) if form == "json" else console.row_line(event.row)
     try:
-        console.out(json.dumps(_stored(event)) if form == "json" else console.row_line(event.row))
+        (printer or console).out(line)
     except OutputError as err:
-        if job.watching is not None:
+        if watching:
             console.say(f"warning: {err}; going on without")
             return "none"
         if isinstance(err, console.ReaderGone):

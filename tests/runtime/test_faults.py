@@ -1,5 +1,6 @@
 """Faults of the disk and of native code, put into the real command by strace; what it writes, in which order."""
 
+import itertools
 import json
 import os
 import re
@@ -193,6 +194,36 @@ def test_a_reader_who_stands_still_does_not_keep_a_watch_from_ending(tiny_model:
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(30) == 0
         running.end()
+
+
+def narrow(running: Line) -> None:
+    """Its stdout holds a few dozen rows, and no more."""
+    import fcntl
+
+    assert running.process.stdout is not None
+    fcntl.fcntl(running.process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+
+
+def test_a_reader_who_stands_still_does_not_hold_up_a_watch(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model, "--json", "--save", "none") as running:
+        narrow(running)
+        tiny.write_frames(tmp_path / "cam", {f"{number:03}.png": tiny.frame() for number in range(200)})
+        until(lambda: committed(tmp_path / "out") == 200)  # more than its pipe and what it keeps for a reader hold
+        until(lambda: "warning: nobody has read stdout for 5 s; going on without" in running.said())
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(30) == 0
+        assert len(list(running.rows())) < 200
+        running.end()
+
+
+def test_a_slow_reader_gets_every_row(tiny_model: Path, tmp_path: Path) -> None:
+    with watching(tmp_path, tiny_model, "--json", "--save", "none") as running:
+        narrow(running)
+        tiny.write_frames(tmp_path / "cam", {f"{number:03}.png": tiny.frame() for number in range(200)})
+        until(lambda: committed(tmp_path / "out") > 70)
+        found = [json.loads(row)["frame"] for row in itertools.islice(running.rows(), 200)]
+        assert sorted(found) == [f"{number:03}.png" for number in range(200)]
+        assert running.stop() == 0
 
 
 def test_a_camera_that_goes_away_stops_nothing(tiny_model: Path, tmp_path: Path) -> None:
