@@ -1,7 +1,8 @@
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all") if IS_ROOT else ()
+"""Under it a command obeys the permissions of files, whoever runs the tests."""
+obeying = pytest.mark.skipif(
+    os.name == "nt" or (IS_ROOT and not shutil.which("setpriv")), reason="nothing is closed to an administrator"
+)
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +34,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def edge_detect(tmp_path: Path) -> Run:
     """The installed command in a process of its own, in an empty folder."""
 
-    def run(*args: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(*args: object, under: Sequence[str] = (), **options: object) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("edge-detect")), *map(str, args)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+        return subprocess.run([*under, *command], cwd=tmp_path, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
 
     return run
 

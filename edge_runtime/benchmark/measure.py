@@ -84,7 +84,18 @@ def figures(trial: Trial, scratch: Path, say: Say) -> Report:
 def cold_start_ms(trial: Trial, out: Path) -> float:
     """From the start of a fresh command to its first committed row. The model file and the frame are in the system's cache."""
     wanted = [*("--save", ",".join(trial.pictures) or "none"), *("--save-for", "all" if trial.for_all else "anomaly")]
-    command = [sys.executable, "-m", "edge_runtime.cli", "inspect", trial.frames[0], "-m", trial.model, "-o", str(out)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "edge_runtime.cli",
+        "inspect",
+        trial.frames[0],
+        "-m",
+        trial.model,
+        "-o",
+        str(out),
+    ]
     started = time.perf_counter()
     with subprocess.Popen(
         [*command, *wanted, "--provider", trial.setup.provider, "--json"],
@@ -120,7 +131,7 @@ def tuning(trial: Trial, cores: int, providers: Sequence[str], scratch: Path, sa
 
 
 def _answers_alike(model: str, provider: str, say: Say) -> bool:
-    command = [sys.executable, "-m", "edge_runtime.cli", "check", model, "--provider", provider]
+    command = [sys.executable, "-P", "-m", "edge_runtime.cli", "check", model, "--provider", provider]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         say(f"{provider} is left out: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'check fails'}")

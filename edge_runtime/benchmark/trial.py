@@ -86,7 +86,7 @@ class Measured:
 
 def run(trial: Trial) -> Measured:
     """Start the process, wait for it, and end it where we are interrupted. Raises EdgeDetectError with what it says."""
-    command = [sys.executable, "-m", "edge_runtime.benchmark.worker"]
+    command = [sys.executable, "-P", "-m", "edge_runtime.benchmark.worker"]
     alone = None if sys.platform == "win32" else partial(_alone, trial.cores)
     _block_interrupt(True)  # or the new process, while it still is a copy of this one, may run this one's handler
     with subprocess.Popen(

@@ -61,9 +61,9 @@ def _utc(text: str) -> str:
         return ""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise UsageError(
             f"--since {text}: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"
         ) from None
-    time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

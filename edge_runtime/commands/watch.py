@@ -73,10 +73,12 @@ def watch(
         float, typer.Option(min=0, metavar="SECONDS", help="With --newest-first: a frame that waits longer is skipped.")
     ] = 10,
     keep_days: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="Delete pictures that are older; rows stay. 0 keeps all.")
+        float,
+        typer.Option(min=0, max=36_500, metavar="DAYS", help="Delete pictures that are older; rows stay. 0 keeps all."),
     ] = 0,
     max_gb: Annotated[
-        float, typer.Option(min=0, metavar="GB", help="Delete the oldest pictures beyond so much. 0 keeps all.")
+        float,
+        typer.Option(min=0, max=1e9, metavar="GB", help="Delete the oldest pictures beyond so much. 0 keeps all."),
     ] = 0,
     serve: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Show an operator screen there, e.g. 127.0.0.1:8080.")

@@ -255,4 +255,5 @@ def _roots(inputs: Sequence[str], out: Path) -> tuple[Path, list[tuple[Path, str
         base = Path(os.path.commonpath(folders))
     except ValueError as err:
         raise UsageError(f"the folders lie on different drives ({err}); watch them one by one") from None
-    return base, [(folder, folder.relative_to(base).as_posix() if len(folders) > 1 else None) for folder in folders]
+    names = [frames.printable(folder.relative_to(base).as_posix()) if len(folders) > 1 else None for folder in folders]
+    return base, list(zip(folders, names, strict=True))

@@ -22,6 +22,28 @@ LEFT JOIN marks m ON m.id = (SELECT max(id) FROM marks WHERE inspection = i.id)
 """
 
 
+def _opened(ledger: Path) -> tuple[sqlite3.Connection, dict[str, str]]:
+    """The ledger and its table `meta`. Where nothing may be written (an archive, another user's folder) SQLite can't open a
+    ledger as others write it, but can one that is at rest. Raises sqlite3.Error."""
+    try:
+        return _asked(str(ledger), uri=False)
+    except sqlite3.OperationalError as err:
+        log = ledger.with_name(f"{ledger.name}-wal")
+        at_rest = not log.exists() or log.stat().st_size == 0
+        if err.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not at_rest:
+            raise
+    return _asked(f"{ledger.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+
+
+def _asked(address: str, uri: bool) -> tuple[sqlite3.Connection, dict[str, str]]:
+    db = sqlite3.connect(address, isolation_level=None, timeout=10, uri=uri)
+    try:
+        return db, dict(db.execute("SELECT key, value FROM meta"))
+    except sqlite3.Error:
+        db.close()
+        raise
+
+
 class Record:
     """What OUT holds. Any number of readers may look while one run writes. One per thread; close() or use as a context manager."""
 
@@ -31,14 +53,17 @@ class Record:
         if not (out / LEDGER).is_file():
             raise UsageError(f"{out}: holds no results; edge-detect inspect or watch makes them")
         try:
-            self._db = sqlite3.connect(out / LEDGER, isolation_level=None, timeout=10)
-            self.meta: dict[str, str] = dict(self._db.execute("SELECT key, value FROM meta"))
+            self._db, self.meta = _opened(out / LEDGER)
         except sqlite3.Error as err:
-            raise UsageError(f"{out}: its results can't be read: {err}") from None
-        if self.meta.get("schema") != str(SCHEMA_VERSION):
             raise UsageError(
-                f"{out}: was written by another version of edge-detect (schema {self.meta.get('schema')}, this one reads "
-                f"{SCHEMA_VERSION}); run inspect or watch on it once, which brings it up to date"
+                f"{out}: its results can't be read: {err}; where the folder can't be written, copy it to where it can"
+            ) from None
+        schema = self.meta.get("schema", "")
+        if schema != str(SCHEMA_VERSION):
+            newer = schema.isdecimal() and int(schema) > SCHEMA_VERSION
+            raise UsageError(
+                f"{out}: was written by another version of edge-detect (schema {schema}, this one reads {SCHEMA_VERSION}); "
+                + ("read it with that one" if newer else "run inspect or watch on it once, which brings it up to date")
             )
 
     def __enter__(self) -> "Record":

@@ -75,7 +75,7 @@ class Counts:
 
 
 def as_stored(moment: str) -> str:
-    """A time from an address -> as `inspected_at` is written, in UTC. Empty for all rows. Raises ValueError for anything else."""
+    """A time from an address -> as `inspected_at` is written, in UTC. Empty for all rows. Raises ValueError, OverflowError for anything else."""
     if not moment:
         return ""
     return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -22,7 +22,7 @@ from edge_runtime.line.record import Record
 from edge_runtime.views import output
 from edge_runtime.views.formats import FORMATS, Choice
 from tests import outs
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT, UNPRIVILEGED, Run, obeying
 
 SCHEMA = json.loads((ROOT / "docs" / "row.schema.json").read_text())
 ROW = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())
@@ -160,6 +160,16 @@ def test_output_into_a_pipe_is_what_its_reader_gets(out: Path, tmp_path: Path, e
     assert pipe.is_fifo()
 
 
+@obeying
+def test_results_at_rest_are_read_where_they_can_not_be_written(out: Path, edge_detect: Run) -> None:
+    expected = edge_detect("results", out).stdout
+    for path in (*out.iterdir(), out):
+        path.chmod(0o555)
+    done = edge_detect("results", out, under=UNPRIVILEGED)
+    out.chmod(0o755)
+    assert done.returncode == 0 and done.stdout == expected and len(expected.splitlines()) == 5
+
+
 def test_coco_loads_with_its_own_library(out: Path, tmp_path: Path) -> None:
     (tmp_path / "coco.json").write_text(written(out, "coco"))
     with contextlib.redirect_stdout(io.StringIO()):
@@ -263,7 +273,7 @@ def test_the_command_writes_what_it_prints_and_refuses_what_is_no_time(out: Path
     assert (out.parent / "found.csv").read_text() == printed.stdout
     assert edge_detect("results", out, "--since", "2100-01-01").stdout == ""
     assert len(edge_detect("results", out, "--since", "2000-01-01T06:00+02:00").stdout.splitlines()) == 5
-    for args in ((out, "--since", "yesterday"), (out.parent / "nothing",)):
+    for args in ((out, "--since", "yesterday"), (out, "--since", "0001-01-01T00:00+05:00"), (out.parent / "nothing",)):
         refused = edge_detect("results", *args)
         assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1, refused.stderr
 

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.reliability.line import committed, heartbeat, put, until, watching
 from tests import tiny
-from tests.conftest import Run
+from tests.conftest import UNPRIVILEGED, Run, obeying
 
 BRIGHT, DARK = tiny.frame(), tiny.frame(None)
 WHOLE = cv2.imencode(".jpg", BRIGHT)[1].tobytes()
@@ -69,9 +69,9 @@ def test_a_folder_that_is_gone_is_told_and_its_frames_are_found_once_it_is_back(
         assert line.stop() == 0
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is closed to an administrator")
+@obeying
 def test_a_folder_that_may_not_be_read_is_told(tiny_model: Path, tmp_path: Path) -> None:
-    with watching(tmp_path, tiny_model, "--rescan", 0.2) as line:
+    with watching(tmp_path, tiny_model, "--rescan", 0.2, under=UNPRIVILEGED) as line:
         (tmp_path / "cam" / "private").mkdir(mode=0)
         until(
             lambda: heartbeat(tmp_path / "out")["unsearched"] == [f"{tmp_path / 'cam' / 'private'}: Permission denied"]
