@@ -31,6 +31,7 @@ from edge_runtime.results import Box, Frame, Inspection, Verdict
 from edge_runtime.views.overlay import Painter
 
 WORST = 10
+MAX_STEM_BYTES = 200
 WRONG = (("escapes", 1, Verdict.GOOD, 1), ("false-rejects", 0, Verdict.ANOMALY, -1))
 """(folder of pictures, label, verdict, sign of the margin that puts the worst first)."""
 
@@ -203,16 +204,17 @@ def prepare_out(out: Path, root: Path) -> None:
         raise UsageError(f"--out {out}: lies in {inside[0]}, among the frames; choose another")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, _, _, _ in WRONG:
-            for picture in (out / name).glob("*.jpg"):  # of an earlier evaluation
-                picture.unlink()
     except OSError as err:
         raise OutputError(f"{out}: can't be written: {err.strerror}") from None
 
 
 def write(out: Path, evaluation: Evaluation, inspector: Inspector) -> None:
-    """OUT/evaluation.json, OUT/frames.jsonl, and overlays of the worst in OUT/escapes/ and OUT/false-rejects/."""
+    """OUT/evaluation.json, OUT/frames.jsonl, and overlays of the worst in OUT/escapes/ and OUT/false-rejects/, in place of those of
+    an earlier evaluation."""
     try:
+        if (out / "evaluation.json").exists():
+            for picture in (picture for name, _, _, _ in WRONG for picture in (out / name).glob("[0-9][0-9]_*.jpg")):
+                picture.unlink()
         write_bytes(out / "evaluation.json", json.dumps(evaluation.figures, indent=1).encode())
         rows = "".join(json.dumps(_row(one)) + "\n" for one in evaluation.judged)
         write_bytes(out / "frames.jsonl", rows.encode())
@@ -220,7 +222,10 @@ def write(out: Path, evaluation: Evaluation, inspector: Inspector) -> None:
             wrong = [one for one in evaluation.judged if one.frame.label == label and one.inspection.verdict is verdict]
             worst = sorted(wrong, key=lambda one: sign * (one.inspection.margin or 0))[:WORST]
             for rank, one in enumerate(worst, 1):
-                _paint(out / name / f"{rank:02}_{one.frame.file.path.stem}.jpg", one, inspector)
+                stem = one.frame.file.path.stem.encode(errors="surrogateescape")[:MAX_STEM_BYTES].decode(
+                    errors="ignore"
+                )
+                _paint(out / name / f"{rank:02}_{stem}.jpg", one, inspector)
     except OSError as err:
         raise OutputError(f"{out}: can't be written: {err.strerror}") from None
 

@@ -147,7 +147,7 @@ def stored(out: Path, row: Row, request: Request, kind: str | None = None) -> Re
     missing = HTTPException(404, f"result {row['id']} has no picture {kind!r}")
     if kind not in PICTURES or kind not in row["pictures"]:  # kept files of frames that could not be judged are foreign
         raise missing
-    root, path = out.resolve(), (out / row["pictures"][kind]).resolve()
+    root, path = (out / kind).resolve(), (out / row["pictures"][kind]).resolve()  # a link may lead to a larger disk
     if not path.is_relative_to(root) or path.suffix not in TYPES or not path.is_file():
         raise missing
     info = os.stat(path)

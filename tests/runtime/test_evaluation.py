@@ -206,6 +206,21 @@ def test_the_worst_are_painted_and_without_truth_nothing_is_said_of_places(
     assert list((tmp_path / "out" / "escapes").iterdir()) == []  # those of the earlier evaluation are gone
 
 
+def test_an_evaluation_takes_nobody_s_pictures_away_and_any_name(
+    parts: Path, edge_detect: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    (parts / "anomaly" / "a.png").rename(parts / "anomaly" / f"{'a' * 245}.png")
+    kept = [tmp_path / "out" / "escapes" / name for name in ("from_march.jpg", "01_from_april.jpg")]
+    kept[0].parent.mkdir(parents=True)
+    for picture in kept:
+        picture.touch()
+    done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out", "--threshold", "1", "--truth", "typo.json")
+    assert done.returncode == 2 and kept[1].exists()
+    done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out", "--threshold", "1")
+    assert done.returncode == 0 and "2 of 2 (100 %" in done.stdout, done.stderr
+    assert len(list(kept[0].parent.iterdir())) == 4 and all(picture.exists() for picture in kept)
+
+
 def test_a_thin_defect_beside_a_large_one_is_kept() -> None:
     mask = np.zeros((960, 1280), bool)
     mask[100:300, 100:300] = mask[600:602, 400:1200] = True
