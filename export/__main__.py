@@ -15,6 +15,7 @@ from edge_runtime.benchmark.hardware import hardware
 from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
 from edge_runtime.stored import to_dict
 
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the network was trained with
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 

@@ -1,9 +1,9 @@
 """python -m train DATA -o RUN"""
 
 import json
+import math
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +16,9 @@ from edge_runtime.frames import printable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", "PIL"))
 
-from train import augment, exported, run, start
+from train import augment, run, start
 from train.job import Order, execute
-from train.recipe import Precision, Recipe
+from train.recipe import EPOCHS, FEWEST_SHOWN, UNSAID, Precision, Recipe
 from train.run import Settings
 from train.start import Backbone, Wiring
 
@@ -64,15 +64,20 @@ def main(
     input_size: Annotated[
         str, typer.Option(help="HxW in pixels, multiples of 16; frames are stretched to it.")
     ] = "224x224",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the frames, at most.")] = 30,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Passes over the frames, at most. Default: {EPOCHS}, and with few frames as many as show {FEWEST_SHOWN:,}.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames per step.")] = 16,
     learning_rate: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Peak rate. Default: 1e-3 from scratch, 1e-4 for a network without BatchNorm (published weights, exported files).",
-            show_default=False,
         ),
-    ] = 0.0,
+    ] = None,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without progress in validation before stopping.")] = 10,
     validation: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of the frames to validate on.")] = 0.2,
     group: Annotated[
@@ -122,8 +127,7 @@ def main(
         int | None,
         typer.Option(
             min=0,
-            help="Epochs for the dense layers alone, first. Default: 3 of published weights and an earlier network without BatchNorm "
-            "(every exported file), else 0.",
+            help="Epochs for the dense layers alone, first. Default: 3 on published weights, else 0.",
         ),
     ] = None,
     frozen_blocks: Annotated[
@@ -151,7 +155,7 @@ def main(
             "tenth of the others: for ten thousand frames and more that it knows well, none of which is labelled wrongly.",
         ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same model.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed and data give the same model.")] = 0,
 ) -> None:
     """Learn to tell good frames from anomalies.
 
@@ -162,23 +166,19 @@ def main(
     network = begun.network
     if frozen_blocks and begun.weights == "none":
         raise UsageError(f"--frozen-blocks {frozen_blocks}: from scratch every block has to learn; leave it out")
+    if learning_rate is not None and not 0 < learning_rate < math.inf:
+        raise UsageError(f"--learning-rate {learning_rate:g}: expected a number above 0, such as 1e-4")
     if hardest < 1 and begun.file is None:
         raise UsageError(
             f"--hardest {hardest:g}: needs a network that knows such frames already; say which in --weights"
-        )
-    if begun.file and split is None and begun.file != exported.BUNDLED_FILE:
-        print(
-            f"note: without --split, frames that {weights} was trained on may be validated on, which flatters; its "
-            "RUN/split.json keeps them apart",
-            file=sys.stderr,
         )
     unfinished = run.unfinished(out)
     if precision is None:
         precision = unfinished.recipe.precision if unfinished else begun.precision(hardware())
     recipe = Recipe(
-        epochs=epochs,
+        epochs=epochs or UNSAID,
         batch_size=batch_size,
-        learning_rate=learning_rate or begun.learning_rate,
+        learning_rate=begun.learning_rate if learning_rate is None else learning_rate,
         patience=patience,
         seed=seed,
         paste=paste,

@@ -63,11 +63,13 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 class Audit(Struct, frozen=True, kw_only=True):
     """cues: shortcuts found before the training, the plainest first. limit: the AUROC from which a cue is called one; with
-    few frames or groups it is high. unasked: cues that could not be asked. evidence: None before the training."""
+    few frames or groups it is high. unasked: cues that could not be asked. known_before: how many of the validated frames
+    the network that the training went on from had learned from; None where its file does not tell. evidence: None before the training."""
 
     cues: tuple[Cue, ...] = ()
     limit: float = CUE_AUROC
     unasked: tuple[str, ...] = ()
+    known_before: int | None = 0
     evidence: Evidence | None = None
 
     @property
@@ -80,6 +82,11 @@ class Audit(Struct, frozen=True, kw_only=True):
             found.append(
                 f"this model may be judging something else than the defect: good and anomaly frames can be told apart by {named}{more}. "
                 "Take both kinds on the same days, with the same camera, light and zoom"
+            )
+        if self.known_before:
+            found.append(
+                f"{self.known_before} of the frames that this model is validated on had been learned from by the network in --weights, "
+                "so its figures flatter. Pass the split.json of that training with --split"
             )
         if self.evidence and self.evidence_counts:
             found.extend(_doubts(self.evidence))
@@ -131,21 +138,24 @@ def before(cues: Array, labels: Labels, groups: Sequence[str]) -> Audit:
     names = np.array(groups)
     limit = max(CUE_AUROC, 0.5 + CUE_DEVIATIONS * _chance(labels, names))
     folds = min(FOLDS, *(len(set(names[labels == label])) for label in (0, 1)))
-    missing = tuple(name for name, column in zip(CUES, cues.T, strict=True) if np.isfinite(column).mean() < MEASURED)
     if folds < 2 or limit >= 1:
         return Audit(limit=1.0, unasked=CUES)
-    found = []
+    found, missing = [], []
     splits: dict[bytes, list[Any]] = {}  # of the frames that have a cue, mostly all: finding them takes seconds
     for name, column in zip(CUES, cues.T, strict=True):
         known = np.isfinite(column)
-        if name in missing or np.ptp(column[known]) == 0:
+        groups_known = [len(set(names[known & (labels == label)])) for label in (0, 1)]
+        if known.mean() < MEASURED or min(groups_known) < folds:
+            missing.append(name)
+            continue
+        if np.ptp(column[known]) == 0:
             continue
         if known.tobytes() not in splits:
             splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
             splits[known.tobytes()] = list(splitter.split(column[known], labels[known], names[known]))
         found.append(Cue(name=name, auroc=_held_out_auroc(column[known], labels[known], splits[known.tobytes()])))
     shortcuts = sorted((cue for cue in found if cue.auroc >= limit), key=lambda cue: -cue.auroc)
-    return Audit(cues=tuple(shortcuts), limit=limit, unasked=missing)
+    return Audit(cues=tuple(shortcuts), limit=limit, unasked=tuple(missing))
 
 
 def _chance(labels: Labels, groups: np.typing.NDArray[np.str_]) -> float:

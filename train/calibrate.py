@@ -63,6 +63,8 @@ class Terms:
     min_box_area: int = 32
 
     def __post_init__(self) -> None:
+        if not 0 <= self.false_boxes < math.inf:
+            raise UsageError(f"--false-boxes {self.false_boxes}: expected boxes per good frame, such as 0.02")
         if self.cost_escape is not None and not 0 < self.cost_escape < math.inf:
             raise UsageError(f"--cost-escape {self.cost_escape}: expected a number above 0, in false rejects")
         if self.max_false_rejects is not None and self.cost_escape is not None:

@@ -106,15 +106,16 @@ class SaveState(keras.callbacks.Callback):  # type: ignore[misc]
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """One line per epoch on stderr; on a terminal, also a running count within the epoch."""
 
-    def __init__(self, name: str, first: int) -> None:
-        """first: the epoch to start from, 0 but for a training that is resumed."""
+    def __init__(self, name: str, first: int, before: int) -> None:
+        """first: the epoch to start from, 0 but for a training that is resumed. before: epochs of other phases, which count, too."""
         super().__init__()
         self.name, self.first, self.epoch, self.started = name, first, first, time.monotonic()
+        self.before = before
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if sys.stderr.isatty():
             loss = (logs or {}).get("loss", float("nan"))
-            line = f"\r{self.name} {self.epoch + 1}: batch {batch + 1}/{self.params['steps']}  loss {loss:.3f}"
+            line = f"\r{self.name} {self.before + self.epoch + 1}: batch {batch + 1}/{self.params['steps']}  loss {loss:.3f}"
             print(line, end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -124,7 +125,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         figures = "  ".join(f"{names[key]} {value:.4f}" for key, value in (logs or {}).items() if key in names)
         start = "\r" if sys.stderr.isatty() else ""
         print(
-            f"{start}{self.name} {self.epoch}/{total}  {figures}"
+            f"{start}{self.name} {self.before + self.epoch}/{self.before + total}  {figures}"
             f"  {seconds:.0f} s each, at most {seconds * (total - self.epoch) / 60:.0f} min left",
             file=sys.stderr,
             flush=True,

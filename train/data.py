@@ -152,19 +152,16 @@ def _listed(what: str, items: Sequence[str], limit: int = 10) -> str:
 def split(labelled: Sequence[LabelledFrame], root: Path, share: float, group: str | None, seed: int) -> Split:
     """Stratified split; frames of one group, and frames with the same content, stay on one side.
 
-    group: regular expression searched in each frame's path; its first group, or else the whole match,
+    group: regular expression searched in each frame's path; its first group that matches, or else the whole match,
     names the group (a part, a place, a sequence). share: of the frames to validate on, in (0, 0.5].
     Raises UsageError.
     """
     groups = name_groups(labelled, group)
     labels = np.array([frame.label for frame in labelled])
-    fewest = min(
-        len({name for name, label in zip(groups, labels, strict=True) if label == wanted}) for wanted in (0, 1)
-    )
+    fewest, label = min((len(set(np.array(groups)[labels == label])), label) for label in (0, 1))
     if fewest < 2:
-        raise UsageError(
-            f"all frames of a class belong to one group of --group {group!r}; two are needed to hold one back"
-        )
+        what = "are copies of one picture" if group is None else f"belong to one group of --group {group!r}"
+        raise UsageError(f"all {LABELS[label]} frames {what}; two are needed to hold one back")
     folds = min(FOLDS, fewest)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     held_out = [part for _, part in splitter.split(labels, labels, groups)][: max(1, round(share * folds))]
@@ -195,7 +192,7 @@ def name_groups(labelled: Sequence[LabelledFrame], group: str | None) -> list[st
     unmatched = [frame.path for frame, match in zip(labelled, found, strict=True) if match is None]
     if unmatched:
         raise UsageError(_listed(f"--group {group!r} does not match {len(unmatched)} frames", unmatched))
-    names = [match.group(1 if match.re.groups else 0) for match in found if match]
+    names = [next((name for name in match.groups() if name is not None), match.group()) for match in found if match]
     _refuse_copies_across(labelled, names, group)
     return names
 
@@ -239,7 +236,13 @@ def extend(labelled: Sequence[LabelledFrame], root: Path, file: Path, share: flo
             f"{file}: {gone} of its frames are missing, renamed or changed; restore them, or train anew without it"
         )
     groups = name_groups(labelled, group)
-    side_of = {name: sides[frame] for frame, name in zip(labelled, groups, strict=True) if frame in sides}
+    side_of: dict[str, int] = {}
+    for frame, name in zip(labelled, groups, strict=True):
+        if frame in sides and side_of.setdefault(name, sides[frame]) != sides[frame]:
+            kind = f"--group {group!r}" if group else "copies of one picture"
+            raise UsageError(
+                f"{file}: has frames of one group on both sides ({kind}, {name}), which then says more than is true; train anew without it"
+            )
     parts: tuple[list[LabelledFrame], list[LabelledFrame]] = ([], [])
     for frame, name in zip(labelled, groups, strict=True):
         by_chance = hashlib.sha256(name.encode()).digest()[0] < 256 * share
@@ -248,7 +251,11 @@ def extend(labelled: Sequence[LabelledFrame], root: Path, file: Path, share: flo
 
 
 def file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Raises UsageError."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as err:
+        raise UsageError(f"{path}: can't be read: {err.strerror}") from None
 
 
 def _read_split(file: Path) -> Split:

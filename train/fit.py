@@ -80,7 +80,8 @@ def _run(
     for variable, value in zip(both.optimizer.variables, state.optimizer, strict=False):
         variable.assign(value)
     shuffle = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_at(epoch))
-    told = [Progress(phase.name, state.epoch), SaveState(net, folder, state)]
+    before = 0 if phase.crops else len(state.history.get("val_auroc", ())) - state.epoch
+    told = [Progress(phase.name, state.epoch, before), SaveState(net, folder, state)]
     validated = [] if phase.crops else [KeepBest(net, model, validation, recipe.patience, state)]
     if state.epoch < phase.epochs:
         both.fit(

@@ -23,7 +23,7 @@ from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
 from train.hard import hardest
-from train.recipe import Precision
+from train.recipe import Precision, epochs_for
 from train.run import Settings
 
 ASKED_AT_ONCE = 400
@@ -50,8 +50,9 @@ def execute(order: Order) -> dict[str, object]:
     with _held(order.out):
         try:
             build, model = _network(ready, order.earlier)
-            shortcuts = audit.before(
-                ready.cues, ready.samples.labels, name_groups(ready.samples.frames, ready.settings.group)
+            groups = name_groups(ready.samples.frames, ready.settings.group)
+            shortcuts = replace(
+                audit.before(ready.cues, ready.samples.labels, groups), known_before=_known_before(order, ready.split)
             )
             _warn(shortcuts)
             if order.earlier and not (order.out / checkpoint.NAME).exists():
@@ -62,6 +63,18 @@ def execute(order: Order) -> dict[str, object]:
                 shutil.rmtree(order.out)
             raise
         return _train(order.out, ready, build, model, shortcuts)
+
+
+def _known_before(order: Order, parts: Split) -> int | None:
+    """Of the frames to validate on, those that the network in --weights has learned from. An exported file does not tell, but
+    comes with the split that keeps them apart where there is one."""
+    if order.earlier is None or order.earlier == exported.BUNDLED_FILE:
+        return 0
+    if order.earlier.suffix.lower() == ".onnx":
+        return 0 if order.split else None
+    _, before, _ = run.read(order.earlier.parent)
+    known = {frame.sha256 for frame in (*before.train, *before.left_out)}
+    return sum(frame.sha256 in known for frame in parts.validation)
 
 
 def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
@@ -77,7 +90,7 @@ def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
         return vgg.build(input_hw, settings.width, settings.wiring, settings.batch_norm, precision)
 
     model = build(settings.input_hw)
-    if earlier and earlier.suffix == ".onnx":
+    if earlier and earlier.suffix.lower() == ".onnx":
         weights.load_exported(model, exported.read(earlier))
     elif earlier:
         weights.load_earlier(model, earlier)
@@ -101,7 +114,7 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     )
     state = fit.fit(build, model, train, held_out, settings.recipe, out)
 
-    model.save(out / run.MODEL)
+    run.save_model(out, model)
     answers = predict(with_cells(model), held_out.images)
     evidence = audit.after(answers["cells"], held_out.labels, ready.roi)
     found = replace(shortcuts, evidence=evidence)
@@ -189,22 +202,25 @@ def _prepare(order: Order) -> Ready:
     """Everything that can be wrong with frames and folders, found before any network is made."""
     _refuse_finished(order.out)
     roi = None if order.roi is None else read_mask(order.roi)
+    earlier_split = order.split and (order.split / run.SPLIT if order.split.is_dir() else order.split)
     samples, cues = load(
         order.data, order.settings.input_hw, progress=lambda done, total: _tell("reading frames", done, total)
     )
+    recipe = order.settings.recipe
     settings = replace(
         order.settings,
+        recipe=replace(recipe, epochs=recipe.epochs or epochs_for(len(samples.frames))),
         data_sha256=fingerprint(samples.frames),
         roi_sha256=order.roi and file_sha256(order.roi),
-        split_sha256=order.split and file_sha256(order.split),
+        split_sha256=earlier_split and file_sha256(earlier_split),
     )
     earlier = run.unfinished(order.out)
     if earlier is not None:
         _refuse_other(order.out, earlier, settings)
         print(f"going on with the training in {order.out}", file=sys.stderr)
         parts = reuse(samples.frames, order.data, order.out / run.SPLIT)
-    elif order.split:
-        parts = extend(samples.frames, order.data, order.split, settings.validation, settings.group)
+    elif earlier_split:
+        parts = extend(samples.frames, order.data, earlier_split, settings.validation, settings.group)
     else:
         parts = split(samples.frames, order.data, settings.validation, settings.group, settings.recipe.seed)
     return Ready(samples, cues, parts, settings, roi)
@@ -249,6 +265,12 @@ def read_mask(path: Path) -> Image:
 def _warn(found: audit.Audit) -> None:
     for doubt in found.doubts:
         print(f"WARNING: {doubt}", file=sys.stderr)
+    if found.known_before is None:
+        print(
+            "note: without --split, frames that the network in --weights was trained on may be validated on, which flatters; its "
+            "RUN/split.json keeps them apart",
+            file=sys.stderr,
+        )
 
 
 def counts(labelled: Sequence[LabelledFrame]) -> tuple[int, int]:

@@ -2,12 +2,13 @@
 
 import importlib.metadata
 import json
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.stored import from_json, to_json
 from train.audit import Audit
@@ -79,6 +80,19 @@ def begin(folder: Path, settings: Settings, split: Split) -> None:
     _write(folder / SETTINGS, to_json(settings, indent=1))
 
 
+def save_model(folder: Path, model: Any) -> None:
+    """RUN/model.keras, as a whole or not at all. Raises OutputError; the checkpoint is still there then."""
+    whole, part = folder / MODEL, folder / f"part.{MODEL}"  # Keras chooses its format by the suffix
+    try:
+        model.save(part)
+        os.replace(part, whole)
+    except OSError as err:
+        part.unlink(missing_ok=True)
+        raise OutputError(
+            f"{whole}: can't be written: {err.strerror}; nothing is lost, the same command goes on from the last epoch"
+        ) from None
+
+
 def finish(folder: Path, run: Run, history: dict[str, list[float]], metrics: dict[str, float | int]) -> None:
     """run.json comes last: where it stands, the training is finished."""
     _write(folder / HISTORY, json.dumps(history, indent=1))
@@ -103,12 +117,13 @@ def unfinished(folder: Path) -> Settings | None:
 def read(folder: Path) -> tuple[Run, Split, dict[str, list[float]]]:
     """The record, the split and the history. Raises UsageError where the folder was not left by a training of this version."""
     try:
-        return (
-            from_json((folder / RUN).read_bytes(), Run),
-            from_json((folder / SPLIT).read_bytes(), Split),
-            json.loads((folder / HISTORY).read_bytes()),
-        )
+        run = from_json((folder / RUN).read_bytes(), Run)
+        split = from_json((folder / SPLIT).read_bytes(), Split)
+        history = json.loads((folder / HISTORY).read_bytes())
+        if len(history.get("val_loss", ())) < run.epochs:
+            raise ValueError(f"{HISTORY} has fewer epochs than {RUN}")
+        return run, split, history
     except OSError as err:
         raise UsageError(f"{err.filename}: {err.strerror}; expected a folder written by python -m train") from None
     except ValueError as err:
-        raise UsageError(f"{folder}: {RUN} or {SPLIT} does not fit this version: {err}") from None
+        raise UsageError(f"{folder}: {RUN}, {SPLIT} or {HISTORY} does not fit this version: {err}") from None

@@ -51,9 +51,8 @@ class Start:
 
     @property
     def head_epochs(self) -> int:
-        """How many epochs the dense layers learn alone, where it is not said. A head that knows other frames calls all of these
-        defective, and the first steps then wipe out what the network knew; docs/accuracy.md."""
-        return 0 if self.network.batch_norm else 3
+        """How many epochs the dense layers learn alone, where it is not said: those on published weights know nothing yet."""
+        return 3 if self.published else 0
 
     @property
     def frozen_blocks(self) -> int:
@@ -79,8 +78,9 @@ def choose(weights: str, backbone: Backbone | None, width: float | None, wiring:
         raise UsageError(
             f"--weights {file}: no such file; expected the RUN/model.keras or the exported file of an earlier training"
         )
-    found = _exported(file) if file.suffix == ".onnx" else _trained(file)
-    wider = file.suffix == ".onnx" and found.backbone == "vgg19-slim" and width is not None and width > found.width
+    is_exported = file.suffix.lower() == ".onnx"
+    found = _exported(file) if is_exported else _trained(file)
+    wider = is_exported and found.backbone == "vgg19-slim" and width is not None and width > found.width
     for option, asked, has in (
         ("--backbone", backbone, found.backbone),
         ("--width", None if wider else width, found.width),
@@ -97,12 +97,20 @@ def choose(weights: str, backbone: Backbone | None, width: float | None, wiring:
 def _earlier(weights: str) -> tuple[str, Path | None]:
     if weights == exported.BUNDLED:
         return "the bundled model", exported.BUNDLED_FILE
-    if weights.endswith(".onnx"):
-        return "an exported model", Path(weights)
-    return "an earlier training", Path(weights) if weights.endswith(".keras") else None
+    file = Path(weights)
+    if file.is_dir():
+        file /= run.MODEL
+    if file.suffix.lower() == ".onnx":
+        return "an exported model", file
+    return "an earlier training", file if file.suffix.lower() == ".keras" else None
 
 
 def _new(weights: str, backbone: Backbone, width: float | None, wiring: Wiring) -> Network:
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise UsageError(
+            f"--weights {weights}: no such file; expected imagenet, none, bundled, a notop weights file of Keras (.h5), the "
+            "RUN/model.keras of an earlier training, or an exported file (.onnx)"
+        )
     if backbone == "vgg19-slim" and weights != "none":
         raise UsageError(
             f"--weights {weights}: vgg19-slim has no published weights; train it with --weights bundled, none, or a file of an "

@@ -100,6 +100,12 @@ class TruthFile:
         entry = self.entry(path)
         if entry.size_wh not in (None, size_wh):
             raise UsageError(f"--truth {self.path}: has size_wh {entry.size_wh} for {path}, which is {size_wh}")
+        for x0, y0, x1, y1 in entry.boxes_xyxy:
+            if min(x1, size_wh[0]) <= max(x0, 0) or min(y1, size_wh[1]) <= max(y0, 0):
+                raise UsageError(
+                    f"--truth {self.path}: the box {[x0, y0, x1, y1]} lies outside {path}, which has {size_wh[0]} x {size_wh[1]} pixels; "
+                    "boxes are x0, y0, x1, y1 in pixels of the frame as it is stored"
+                )
         return Truth(tuple(entry.boxes_xyxy), _drawn(entry, size_wh))
 
 

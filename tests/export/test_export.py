@@ -308,6 +308,10 @@ def test_mistakes_get_one_clear_line(bangles: Path, runs: Path, module: Run, tmp
         export(tmp_path / "model.keras", tmp_path / "part.onnx")
     for name in ("run.json", "split.json", "history.json"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
+    (tmp_path / "history.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"history\.json has fewer epochs than run\.json"):
+        export(tmp_path / "model.keras", tmp_path / "part.onnx")
+    (tmp_path / "history.json").write_bytes((run / "history.json").read_bytes())
     with pytest.raises(UsageError, match=r"model\.keras: is no Keras model"):
         export(tmp_path / "model.keras", tmp_path / "part.onnx")
     with pytest.raises(UsageError, match=r"ends in \.onnx"):

@@ -276,6 +276,14 @@ def test_mistakes_get_one_clear_line(
     assert done.stdout == "" and not (tmp_path / "out" / "evaluation.json").exists()
 
 
+@pytest.mark.parametrize("box", [[5000, 5000, 5100, 5100], [-40, -40, -8, -8]])
+def test_boxes_of_another_size_of_the_frames_are_refused(box: list[int], tmp_path: Path) -> None:
+    file = tmp_path / "truth.json"
+    file.write_text(json.dumps({"anomaly/a.png": {"boxes_xyxy": [[0, 0, 32, 32], box]}}))
+    with pytest.raises(UsageError, match=r"lies outside .* 96 x 64 pixels"):
+        TruthFile.read(file).of(Path("anomaly/a.png"), (96, 64))
+
+
 def test_masks_are_found_where_mvtec_has_them_and_pieces_become_boxes(tmp_path: Path) -> None:
     mask = np.zeros((40, 60), np.uint8)
     mask[2:5, 3:9] = mask[20:30, 40:50] = 255

@@ -175,6 +175,13 @@ def test_what_could_not_be_asked_is_told() -> None:
     assert (found.cues, found.unasked) == ((), ("time",))
 
 
+def test_times_that_one_class_alone_has_are_not_asked() -> None:
+    cues, labels = noise(66), np.array([0] * 60 + [1] * 6)
+    for known in (0, 1):
+        cues[60 + known :, CUES.index("time")] = np.nan
+        assert before(cues, labels, [str(frame) for frame in range(66)]).unasked == ("time",)
+
+
 def cells(
     hot: Callable[[np.random.Generator, Array], None], count: int = 40
 ) -> tuple[Array, np.typing.NDArray[np.int64]]:

@@ -97,6 +97,8 @@ def test_a_killed_training_goes_on_and_ends_like_one_that_was_not(frames: Path, 
 
     typo = module("train", frames, "-o", tmp_path / "typo", *SMALL, "--weights", tmp_path / "whole" / "modell.keras")
     assert typo.returncode == 2 and "modell.keras: no such file" in typo.stderr, typo.stderr
+    lost = module("train", frames, "-o", tmp_path / "lost", *SMALL, "--split", tmp_path / "nowhere.json")
+    assert lost.returncode == 2 and "nowhere.json: can't be read: No such file" in lost.stderr, lost.stderr
     frozen = module("train", frames, "-o", tmp_path / "frozen", *SMALL, "--frozen-blocks", "2")
     assert frozen.returncode == 2 and "from scratch every block has to learn" in frozen.stderr, frozen.stderr
 
@@ -111,10 +113,22 @@ def test_a_killed_training_goes_on_and_ends_like_one_that_was_not(frames: Path, 
         "--seed",
         "9",
         "--split",
-        tmp_path / "whole" / "split.json",
+        tmp_path / "whole",
     )
     assert used.returncode == 0, used.stderr
     assert (tmp_path / "split" / "split.json").read_bytes() == (tmp_path / "whole" / "split.json").read_bytes()
+
+
+def test_figures_of_frames_that_were_learned_from_before_are_doubted(frames: Path, module: Run, tmp_path: Path) -> None:
+    assert module("train", frames, "-o", tmp_path / "first", *SMALL, "--epochs", "1").returncode == 0
+    on = [*SMALL, "--epochs", "1", "--seed", "1", "--weights", tmp_path / "first"]
+    doubted = module("train", frames, "-o", tmp_path / "second", *on)
+    assert "of the frames that this model is validated on had been learned from" in doubted.stderr
+    sides = [json.loads((tmp_path / name / "split.json").read_text()) for name in ("first", "second")]
+    both = {one["sha256"] for one in sides[0]["train"]} & {one["sha256"] for one in sides[1]["validation"]}
+    assert json.loads(doubted.stdout)["doubts"][0].startswith(f"{len(both)} of the frames")
+    sound = module("train", frames, "-o", tmp_path / "third", *on, "--split", tmp_path / "first")
+    assert json.loads(sound.stdout)["doubts"] == [], sound.stderr
 
 
 def test_two_trainings_never_share_a_folder(frames: Path, module: Run, tmp_path: Path) -> None:
@@ -184,24 +198,26 @@ def test_the_same_training_runs_on_another_backend(frames: Path, tmp_path: Path)
             command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600
         )
 
+    jax = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     options = [*SMALL, "--epochs", "2", "--warm-up", "1"]
-    done = run("train", frames, "-o", tmp_path / "run", *options, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    done = run("train", frames, "-o", tmp_path / "run", *options, **jax)
     assert done.returncode == 0, done.stderr
     assert record(tmp_path / "run")["epochs"] == 2
-    exported = run("export", tmp_path / "run" / "model.keras", "-o", tmp_path / "part.onnx", TF_CPP_MIN_LOG_LEVEL="3")
+    exported = run("export", tmp_path / "run" / "model.keras", "-o", tmp_path / "part.onnx", **jax)
     assert exported.returncode == 0, exported.stderr
     assert run("edge_runtime.cli", "check", tmp_path / "part.onnx").returncode == 0
 
 
 def test_a_slim_network_starts_from_the_one_that_comes_along(module: Run, frames: Path, tmp_path: Path) -> None:
     small = ["--backbone", "vgg19-slim", "--input-size", "32x48", "--epochs", "1", "--validation", "0.3"]
-    done = module("train", frames, "-o", tmp_path / "run", *small, "--precision", "bfloat16")
+    done = module("train", frames, "-o", tmp_path / "run", *small, "--precision", "bfloat16", "--head-epochs", "2")
     assert done.returncode == 0, done.stderr
+    assert "\nhead 2/2 " in done.stderr and "\nepoch 3/3 " in done.stderr and record(tmp_path / "run")["epochs"] == 3
     exported = module("export", tmp_path / "run", "-o", tmp_path / "part.onnx")  # which compares with the float32 model
     assert exported.returncode == 0, exported.stderr
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert settings["weights"].startswith("the bundled model, sha256 ") and settings["recipe"]["warm_up"] == 0
-    assert [settings["recipe"][name] for name in ("head_epochs", "frozen_blocks", "precision")] == [3, 1, "bfloat16"]
+    assert [settings["recipe"][name] for name in ("head_epochs", "frozen_blocks", "precision")] == [2, 1, "bfloat16"]
     other = module("train", frames, "-o", tmp_path / "other", *small, "--weights", "bundled", "--width", "0.1")
     assert other.returncode == 2 and "width" in other.stderr and not (tmp_path / "other").exists()
 
@@ -239,6 +255,8 @@ def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> No
             [tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--weights", "imagenet"],
             "vgg19-slim has no published weights",
         ),
+        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--learning-rate", "-1"], "a number above 0"),
+        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--seed", "20240312120000"], "--seed"),
     ):
         done = module("train", *arguments)
         assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr

@@ -163,6 +163,24 @@ def test_groups_that_can_not_work_are_refused(group: str, says: str, tmp_path: P
         split(labelled(100), tmp_path, 0.2, group, seed=0)
 
 
+def test_a_group_is_named_by_whichever_alternative_matches() -> None:
+    frames = [LabelledFrame(path=path, label=0, sha256=path) for path in ("0/part3_1.png", "0/cam7_1.png")]
+    assert name_groups(frames, r"part(\d+)_|cam(\d+)_") == ["3", "7"]
+
+
+def test_copies_of_one_picture_are_said_to_be_that(tmp_path: Path) -> None:
+    copies = [LabelledFrame(path=f"1/{number}.png", label=1, sha256="same") for number in range(6)]
+    with pytest.raises(UsageError, match="all anomaly frames are copies of one picture"):
+        split([*[frame for frame in labelled(40) if frame.label == 0], *copies], tmp_path, 0.2, None, seed=0)
+
+
+def test_a_split_that_knew_of_no_groups_can_not_keep_them(tmp_path: Path) -> None:
+    file = tmp_path / "split.json"
+    file.write_text(to_json(split(labelled(100), tmp_path, 0.2, None, seed=0)))
+    with pytest.raises(UsageError, match=r"frames of one group on both sides .*place"):
+        extend(labelled(100), tmp_path, file, 0.2, r"(place\d+)")
+
+
 def test_frames_that_have_come_since_never_move_a_frame_to_the_other_side(tmp_path: Path) -> None:
     def frames(count: int) -> list[LabelledFrame]:
         return [

@@ -1,3 +1,5 @@
+import errno
+import os
 from dataclasses import astuple
 from pathlib import Path
 
@@ -5,16 +7,16 @@ import keras
 import numpy as np
 import pytest
 
-from edge_runtime.errors import EdgeDetectError, UsageError
+from edge_runtime.errors import EdgeDetectError, OutputError, UsageError
 from edge_runtime.results import Array, Image
-from train import checkpoint, fit, vgg, weights
+from train import checkpoint, fit, run, vgg, weights
 from train.augment import Augmentation, adjusted
 from train.batches import Batches, WarmUp
 from train.callbacks import Scores, predict, score
 from train.checkpoint import State
 from train.data import LabelledFrame, Samples
 from train.place import where_loss
-from train.recipe import Precision, Recipe
+from train.recipe import Precision, Recipe, epochs_for
 
 HW = (32, 48)
 
@@ -226,3 +228,20 @@ def test_each_change_of_a_frame_can_be_switched_off_by_name() -> None:
 def test_a_change_that_does_not_exist_is_refused_with_those_that_do(wrong: str) -> None:
     with pytest.raises(UsageError, match=r"expected NAME=VALUE, of flip_horizontal=yes, .*rotate=10"):
         adjusted(wrong)
+
+
+def test_a_model_that_does_not_fit_on_the_disk_leaves_no_half_of_it(tmp_path: Path) -> None:
+    class Full:
+        def save(self, path: Path) -> None:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(
+        OutputError, match=r"model\.keras: can't be written: No space left.* goes on from the last epoch"
+    ):
+        run.save_model(tmp_path, Full())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_few_frames_are_shown_more_often() -> None:
+    assert [epochs_for(frames) for frames in (10_000, 534, 533, 100)] == [30, 30, 31, 160]

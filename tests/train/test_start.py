@@ -43,6 +43,9 @@ def test_a_file_says_what_network_it_holds(weights: str) -> None:
         (("", "vgg19", 0.5, None), "--width 0.5"),
         (("nowhere.onnx", None, None, None), "no such file"),
         (("nowhere.keras", None, None, None), "no such file"),
+        (("nowhere.h5", None, None, None), "no such file"),
+        (("NOWHERE.ONNX", None, None, None), "no such file"),
+        ((str(Path(__file__).parent), None, None, None), "model.keras: no such file"),
     ],
 )
 def test_what_does_not_fit_is_said(asked: tuple[str, None, None, None], word: str) -> None:
@@ -68,25 +71,27 @@ def test_a_full_vgg19_goes_on_from_its_exported_file(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("weights", "backbone", "learning_rate", "frozen_blocks", "precision"),
+    ("weights", "backbone", "learning_rate", "head_epochs", "frozen_blocks", "precision"),
     [
-        ("imagenet", None, 1e-4, 3, "bfloat16"),
-        ("bundled", None, 1e-4, 1, "bfloat16"),
-        ("none", "vgg19-slim", 1e-3, 0, "float32"),
+        ("imagenet", None, 1e-4, 3, 3, "bfloat16"),
+        ("bundled", None, 1e-4, 0, 1, "bfloat16"),
+        ("none", "vgg19-slim", 1e-3, 0, 0, "float32"),
     ],
 )
 def test_the_recipe_follows_from_the_start(
     weights: str,
     backbone: None,
     learning_rate: float,
+    head_epochs: int,
     frozen_blocks: int,
     precision: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     begun = choose(weights, backbone, None, None)
-    assert (begun.learning_rate, begun.frozen_blocks, begun.precision(FAST)) == (
+    assert (begun.learning_rate, begun.head_epochs, begun.frozen_blocks, begun.precision(FAST)) == (
         learning_rate,
+        head_epochs,
         frozen_blocks,
         precision,
     )
