@@ -88,7 +88,7 @@ def absolute(item: str | Path) -> Path:
 
 def holds_results(folder: Path) -> bool:
     """Whether some run keeps its results there: pictures below it are no frames."""
-    return (folder / LEDGER).exists()
+    return os.path.exists(folder / LEDGER)  # also where nothing may be asked of the folder
 
 
 def _name(path: Path, base: Path) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 from edge_runtime.commands.options import Exit
 from edge_runtime.errors import OutputError
 
+LAST_S = 2.0
+"""For which a reader may take the last lines: a watch that is stopped has to end within 5 seconds."""
+
 
 class ReaderGone(OutputError):
     """Whoever read stdout has seen enough, as `head` has."""
@@ -57,8 +60,8 @@ class Unhurried:
     def close(self) -> None:
         """Wait until all lines are printed, but not for nobody."""
         with suppress(queue.Full):
-            self._lines.put(None, timeout=0 if self._failed else self._wait_s)
-            self._thread.join(self._wait_s)
+            self._lines.put(None, timeout=0 if self._failed else LAST_S)
+            self._thread.join(LAST_S)
 
     def _print(self) -> None:
         while (line := self._lines.get()) is not None:
