@@ -256,7 +256,6 @@ def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> No
             "vgg19-slim has no published weights",
         ),
         ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--learning-rate", "-1"], "a number above 0"),
-        ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--seed", "20240312120000"], "--seed"),
     ):
         done = module("train", *arguments)
         assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
