@@ -124,9 +124,8 @@ def _lines(data: bytes, what: str) -> list[str]:
     if b"\0" in data:
         raise UsageError(f"{what}: is no list of frames in UTF-8, one path per line")
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    whole = [
-        line.removesuffix("\r") for line in text.split("\n")
-    ]  # a name may hold what Unicode takes for the end of a line
+    # Split at line feeds only: a name may hold whatever else Unicode takes for the end of a line.
+    whole = [line.removesuffix("\r") for line in text.split("\n")]
     stripped = [line if os.path.lexists(line) else line.strip() for line in whole]
     lines = [line for line in stripped if line and not line.startswith("#")]
     if lines and not any(os.path.lexists(line) for line in lines):

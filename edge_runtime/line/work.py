@@ -44,9 +44,7 @@ def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threa
 def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
     sys.stdin = io.TextIOWrapper(io.BytesIO(job.listed.encode("utf-8", "surrogateescape")))
     found = frames.find(job.inputs)
-    out = Path(job.out)
-    if not frames.holds_results(out) and os.path.realpath(out) in map(os.path.realpath, job.inputs):
-        raise UsageError(f"{out}: frames lie there; results need another folder")
+    _refuse_among_frames(Path(job.out), job.inputs)
     inspector = _inspector(job, model())
     with Ledger(Path(job.out), _identity(inspector, found.base)) as ledger:
         todo, earlier = [], Counter[str]()
@@ -60,6 +58,13 @@ def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: 
         pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell))
         for outcome in pipeline.run(_until(stop, todo, job.crashed)):
             _over(tell, outcome)
+
+
+def _refuse_among_frames(out: Path, inputs: Iterable[str]) -> None:
+    """A folder that holds results is passed over from then on, and so would be the frames in it."""
+    asked = os.path.realpath(out) in map(os.path.realpath, inputs)
+    if asked and not frames.holds_results(out) and next(frames.walk(out, lambda _: None), None) is not None:
+        raise UsageError(f"{out}: frames lie there; results need another folder")
 
 
 def _until(stop: threading.Event, files: Iterable[FrameFile], crashed: dict[str, int]) -> Iterator[Work]:

@@ -175,6 +175,8 @@ def test_results_get_a_folder_of_their_own(edge_detect: Run, tiny_model: Path, t
     for out in ("frames", "linked"):
         done = edge_detect("frames", "-m", tiny_model, "-o", out)
         assert done.returncode == 2 and f"{out}: frames lie there; results need another folder" in done.stderr
+    (tmp_path / "empty").mkdir()  # as a glob finds it
+    assert edge_detect("frames", "empty", "-m", tiny_model, "-o", "empty").returncode == 0
     unset = edge_detect("frames", "-m", tiny_model, "-o", "")
     assert unset.returncode == 2 and "expected a folder, nothing came" in unset.stderr
     assert [file.name for file in (tmp_path / "frames").iterdir()] == ["dark.png"]
