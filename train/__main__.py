@@ -127,7 +127,8 @@ def main(
         int | None,
         typer.Option(
             min=0,
-            help="Epochs for the dense layers alone, first. Default: 3 on published weights, else 0.",
+            help="Epochs for the dense layers alone, first. Default: 3 on published weights and an earlier network without BatchNorm "
+            "(every exported file), else 0.",
         ),
     ] = None,
     frozen_blocks: Annotated[

@@ -51,8 +51,8 @@ class Start:
 
     @property
     def head_epochs(self) -> int:
-        """How many epochs the dense layers learn alone, where it is not said: those on published weights know nothing yet."""
-        return 3 if self.published else 0
+        """How many epochs the dense layers learn alone, where it is not said: they know nothing yet, or other frames; docs/accuracy.md."""
+        return 0 if self.network.batch_norm else 3
 
     @property
     def frozen_blocks(self) -> int:

@@ -74,7 +74,7 @@ def test_a_full_vgg19_goes_on_from_its_exported_file(monkeypatch: pytest.MonkeyP
     ("weights", "backbone", "learning_rate", "head_epochs", "frozen_blocks", "precision"),
     [
         ("imagenet", None, 1e-4, 3, 3, "bfloat16"),
-        ("bundled", None, 1e-4, 0, 1, "bfloat16"),
+        ("bundled", None, 1e-4, 3, 1, "bfloat16"),
         ("none", "vgg19-slim", 1e-3, 0, 0, "float32"),
     ],
 )
