@@ -41,10 +41,12 @@ class FrameFile:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """base: the folder that holds all inputs, which the frames' names are relative to."""
+    """base: the folder that holds all inputs, which the frames' names are relative to. folders: those that were searched, as
+    real paths."""
 
     base: Path
     files: tuple[FrameFile, ...]
+    folders: tuple[str, ...] = ()
 
 
 def find(inputs: Sequence[str]) -> Found:
@@ -74,16 +76,16 @@ def find(inputs: Sequence[str]) -> Found:
             f"; {root} holds results, and pictures there are no frames" for root in roots if holds_results(root)
         )
         raise UsageError(f"no frames found in {', '.join(map(str, inputs))} (looked for {kinds}){outs}")
-    return Found(base, tuple(FrameFile(path, _name(path, base), camera) for path, camera in cameras.items()))
+    return Found(
+        base, tuple(FrameFile(path, _name(path, base), camera) for path, camera in cameras.items()), tuple(folders)
+    )
 
 
 def absolute(item: str | Path) -> Path:
-    """A path from the root, its links kept, but for those before a `..`: it leads up from where such a link leads to."""
-    parts = Path(item).parts
-    if ".." not in parts or os.name == "nt":  # Windows goes up by the name
-        return Path(os.path.abspath(item))
-    rest = parts[::-1].index("..")
-    return Path(os.path.realpath(Path(*parts[: len(parts) - rest])), *parts[len(parts) - rest :])
+    """A path from the root, its links kept where that leads to the same place: `..` leads up from where a link leads to."""
+    plain = os.path.abspath(item)
+    real = os.path.realpath(item)
+    return Path(plain if os.path.realpath(plain) == real else real)
 
 
 def holds_results(folder: Path) -> bool:

@@ -81,7 +81,7 @@ def fingerprint(data: bytes, required: str = "") -> tuple[str, bool]:
     expected = hashed.hexdigest().encode()
     hashed.update(end)
     found, is_sealed = hashed.hexdigest(), end.startswith(_SEAL)
-    if required and required != found:
+    if required and required.lower() != found:
         raise ModelError(f"has the sha256 {found}; {required} is required")
     if is_sealed and end[len(_SEAL) :] != expected:
         raise ModelError("is damaged: its bytes are not those that were exported; copy it again")

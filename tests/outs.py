@@ -20,6 +20,7 @@ HOSTILE = (
     "' onfocus='alert(1)' autofocus '.jpg",
     "=cmd|' /C calc'!A0.jpg",
     "a\n=HYPERLINK(1).jpg",
+    "a\r=HYPERLINK(2).jpg",
     "+1+1.jpg",
     "-2+3.jpg",
     "@SUM(A1).jpg",

@@ -55,6 +55,12 @@ def execute(order: Order) -> dict[str, object]:
                 audit.before(ready.cues, ready.samples.labels, groups), known_before=_known_before(order, ready.split)
             )
             _warn(shortcuts)
+            if shortcuts.known_before is None and order.split is None:
+                print(
+                    "note: without --split, frames that the network in --weights was trained on may be validated on, which flatters; "
+                    "its RUN/split.json keeps them apart",
+                    file=sys.stderr,
+                )
             if order.earlier and not (order.out / checkpoint.NAME).exists():
                 ready = _introduced(ready, model)
             run.begin(order.out, ready.settings, ready.split)
@@ -66,15 +72,15 @@ def execute(order: Order) -> dict[str, object]:
 
 
 def _known_before(order: Order, parts: Split) -> int | None:
-    """Of the frames to validate on, those that the network in --weights has learned from. An exported file does not tell, but
-    comes with the split that keeps them apart where there is one."""
+    """Of the frames to validate on, those that the network in --weights has learned from; None where its file does not tell."""
     if order.earlier is None or order.earlier == exported.BUNDLED_FILE:
         return 0
     if order.earlier.suffix.lower() == ".onnx":
-        return 0 if order.split else None
-    _, before, _ = run.read(order.earlier.parent)
+        return None
+    earlier, before, _ = run.read(order.earlier.parent)
     known = {frame.sha256 for frame in (*before.train, *before.left_out)}
-    return sum(frame.sha256 in known for frame in parts.validation)
+    count = sum(frame.sha256 in known for frame in parts.validation)
+    return count or (0 if earlier.audit.known_before == 0 else None)
 
 
 def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
@@ -265,12 +271,6 @@ def read_mask(path: Path) -> Image:
 def _warn(found: audit.Audit) -> None:
     for doubt in found.doubts:
         print(f"WARNING: {doubt}", file=sys.stderr)
-    if found.known_before is None:
-        print(
-            "note: without --split, frames that the network in --weights was trained on may be validated on, which flatters; its "
-            "RUN/split.json keeps them apart",
-            file=sys.stderr,
-        )
 
 
 def counts(labelled: Sequence[LabelledFrame]) -> tuple[int, int]:

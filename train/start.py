@@ -98,7 +98,7 @@ def _earlier(weights: str) -> tuple[str, Path | None]:
     if weights == exported.BUNDLED:
         return "the bundled model", exported.BUNDLED_FILE
     file = Path(weights)
-    if file.is_dir():
+    if file.is_dir() and weights not in ("imagenet", "none"):
         file /= run.MODEL
     if file.suffix.lower() == ".onnx":
         return "an exported model", file

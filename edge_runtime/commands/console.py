@@ -37,11 +37,13 @@ def _told(err: OSError) -> OutputError:
 
 class Unhurried:
     """Lines of data on stdout from a thread of its own: whoever reads them slowly slows us down, whoever stops reading does not
-    stop us."""
+    stop us. Use as a context manager."""
 
-    def __init__(self, wait_s: float = 5.0, lines: int = 100) -> None:
-        """wait_s: for how long nothing need be read before it is taken for nobody's. lines: kept meanwhile."""
+    def __init__(self, wait_s: float = 30.0, lines: int = 100) -> None:
+        """wait_s: for how long a line may find no room before nobody is taken to read. (A pipe has room again only after a page,
+        some ten rows.) lines: kept meanwhile."""
         self._wait_s = wait_s
+        self._told = False
         self._lines: queue.Queue[str | None] = queue.Queue(lines)
         self._failed: OutputError | None = None
         self._thread = threading.Thread(target=self._print, daemon=True)
@@ -49,19 +51,25 @@ class Unhurried:
 
     def out(self, line: str) -> None:
         """Raises OutputError where nobody reads, also that of an earlier line."""
-        if self._failed is not None:
-            raise self._failed
-        try:
-            self._lines.put(line, timeout=self._wait_s)
-        except queue.Full:
-            self._failed = OutputError(f"nobody has read stdout for {self._wait_s:g} s")
-            raise self._failed from None
+        if self._failed is None:
+            try:
+                self._lines.put(line, timeout=self._wait_s)
+                return
+            except queue.Full:
+                self._failed = OutputError(f"nobody has read stdout for {self._wait_s:g} s")
+        self._told = True
+        raise self._failed
 
-    def close(self) -> None:
+    def __enter__(self) -> "Unhurried":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Wait until all lines are printed, but not for nobody."""
         with suppress(queue.Full):
             self._lines.put(None, timeout=0 if self._failed else LAST_S)
             self._thread.join(LAST_S)
+        if not self._told and (self._failed or self._thread.is_alive()):
+            say(f"warning: {self._failed or 'stdout is read too slowly'}; its last lines are missing")
 
     def _print(self) -> None:
         while (line := self._lines.get()) is not None:
@@ -76,7 +84,10 @@ def _write(data: bytes) -> None:
     """Past the buffer of sys.stdout: Python could not end while a thread that waits for a reader holds its lock."""
     raw: Any = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # with PYTHONUNBUFFERED there is no buffer
     while data:
-        data = data[raw.write(data) :]
+        written = raw.write(data)
+        if written is None:  # somebody made it non-blocking
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        data = data[written:]
 
 
 def say(words: str) -> None:

@@ -6,8 +6,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
+from typing import Any
 
 from edge_runtime.commands import console
 from edge_runtime.commands.options import Exit
@@ -45,10 +46,10 @@ def follow(
     supervisor = Supervisor(job, console.say)
     tally = Tally()
     unhurried = job.watching and form != "none" and not sys.stdout.isatty()  # a terminal that is held holds stderr, too
-    printer = console.Unhurried() if unhurried else None
     with (
         Progress(job.watching is not None, shown=form != "none") as progress,
         _signals(supervisor, job.watching is not None) as signalled,
+        console.Unhurried() if unhurried else nullcontext(console) as printer,
     ):
         for event in supervisor.run():
             tally.add(event)
@@ -56,8 +57,6 @@ def follow(
                 form = _printed(event, form, printer, job.watching is not None)
             progress.show(event, tally)
             told(event, supervisor)
-        if printer:
-            printer.close()
     if signalled:
         stopped(tally)
     return tally
@@ -68,11 +67,11 @@ def _stored(event: Done) -> dict[str, object]:
     return {key: value for key, value in event.row.items() if key != "id"}
 
 
-def _printed(event: Done, form: str, printer: console.Unhurried | None, watching: bool) -> str:
+def _printed(event: Done, form: str, printer: Any, watching: bool) -> str:
     """Print a row. Returns the form to go on with: a watch outlives whoever reads it."""
     line = json.dumps(_stored(event)) if form == "json" else console.row_line(event.row)
     try:
-        (printer or console).out(line)
+        printer.out(line)
     except OutputError as err:
         if watching:
             console.say(f"warning: {err}; going on without")

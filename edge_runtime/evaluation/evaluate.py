@@ -213,8 +213,9 @@ def write(out: Path, evaluation: Evaluation, inspector: Inspector) -> None:
     an earlier evaluation."""
     try:
         if (out / "evaluation.json").exists():
-            for picture in (picture for name, _, _, _ in WRONG for picture in (out / name).glob("[0-9][0-9]_*.jpg")):
-                picture.unlink()
+            for name, _, _, _ in WRONG:
+                for picture in (out / name).glob("[0-9][0-9]_*.jpg"):
+                    picture.unlink()
         write_bytes(out / "evaluation.json", json.dumps(evaluation.figures, indent=1).encode())
         rows = "".join(json.dumps(_row(one)) + "\n" for one in evaluation.judged)
         write_bytes(out / "frames.jsonl", rows.encode())

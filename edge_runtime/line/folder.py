@@ -149,7 +149,9 @@ class Folder:
         self._unsearched_now = []
         roots = [root for root, _ in self._roots]
         for root, camera in self._roots:
-            if os.path.isdir(root):
+            if frames.holds_results(root):
+                self._note_unsearched(root, "holds results")
+            elif os.path.isdir(root):
                 for path in frames.walk(root, self._cannot_search, roots):
                     yield path, camera
             else:  # it may come back

@@ -1,6 +1,8 @@
 """The reading side of OUT: its rows, also while a run writes them; and the marks that people make on them."""
 
+import errno
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -23,20 +25,32 @@ LEFT JOIN marks m ON m.id = (SELECT max(id) FROM marks WHERE inspection = i.id)
 
 
 def _opened(ledger: Path) -> tuple[sqlite3.Connection, dict[str, str]]:
-    """The ledger and its table `meta`. Where nothing may be written (an archive, another user's folder) SQLite can't open a
-    ledger as others write it, but can one that is at rest. Raises sqlite3.Error."""
+    """The ledger and its table `meta`. Raises sqlite3.Error, OSError."""
     try:
-        return _asked(str(ledger), uri=False)
+        return _asked(sqlite3.connect(ledger, isolation_level=None, timeout=10))
     except sqlite3.OperationalError as err:
-        log = ledger.with_name(f"{ledger.name}-wal")
-        at_rest = not log.exists() or log.stat().st_size == 0
-        if err.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not at_rest:
+        if err.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
-    return _asked(f"{ledger.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    return _asked(_copied(ledger))
 
 
-def _asked(address: str, uri: bool) -> tuple[sqlite3.Connection, dict[str, str]]:
-    db = sqlite3.connect(address, isolation_level=None, timeout=10, uri=uri)
+def _copied(ledger: Path) -> sqlite3.Connection:
+    """A ledger in memory: where nothing may be written (an archive, another user's folder) SQLite opens none that others could
+    be writing. Raises OSError where somebody is."""
+    before, data = os.stat(ledger), bytearray(ledger.read_bytes())
+    log, after = ledger.with_name(f"{ledger.name}-wal"), os.stat(ledger)
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or (
+        os.path.exists(log) and os.path.getsize(log)
+    ):
+        raise OSError(errno.EAGAIN, "somebody is writing them, or was when the power went")
+    data[18:20] = b"\1\1"  # no log beside it (SQLite's file format, 1.3.3)
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.deserialize(bytes(data))
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
+def _asked(db: sqlite3.Connection) -> tuple[sqlite3.Connection, dict[str, str]]:
     try:
         return db, dict(db.execute("SELECT key, value FROM meta"))
     except sqlite3.Error:
@@ -50,14 +64,12 @@ class Record:
     def __init__(self, out: Path) -> None:
         """Raises UsageError where OUT has no results, or those of another version."""
         self.out = out
-        if not (out / LEDGER).is_file():
+        if not os.path.isfile(out / LEDGER):
             raise UsageError(f"{out}: holds no results; edge-detect inspect or watch makes them")
         try:
             self._db, self.meta = _opened(out / LEDGER)
-        except sqlite3.Error as err:
-            raise UsageError(
-                f"{out}: its results can't be read: {err}; where the folder can't be written, copy it to where it can"
-            ) from None
+        except (sqlite3.Error, OSError) as err:
+            raise UsageError(f"{out}: its results can't be read: {err}") from None
         schema = self.meta.get("schema", "")
         if schema != str(SCHEMA_VERSION):
             newer = schema.isdecimal() and int(schema) > SCHEMA_VERSION

@@ -14,7 +14,7 @@ import cv2
 
 from edge_runtime import frames
 from edge_runtime.errors import UsageError
-from edge_runtime.frames import FrameFile
+from edge_runtime.frames import Found, FrameFile
 from edge_runtime.golden import replay
 from edge_runtime.inspector import Inspector
 from edge_runtime.line.events import Began, Done, Event, Preview, PutOff, Ready
@@ -44,7 +44,7 @@ def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threa
 def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
     sys.stdin = io.TextIOWrapper(io.BytesIO(job.listed.encode("utf-8", "surrogateescape")))
     found = frames.find(job.inputs)
-    _refuse_among_frames(Path(job.out), job.inputs)
+    _refuse_among_frames(Path(job.out), found)
     inspector = _inspector(job, model())
     with Ledger(Path(job.out), _identity(inspector, found.base)) as ledger:
         todo, earlier = [], Counter[str]()
@@ -60,10 +60,14 @@ def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: 
             _over(tell, outcome)
 
 
-def _refuse_among_frames(out: Path, inputs: Iterable[str]) -> None:
-    """A folder that holds results is passed over from then on, and so would be the frames in it."""
-    asked = os.path.realpath(out) in map(os.path.realpath, inputs)
-    if asked and not frames.holds_results(out) and next(frames.walk(out, lambda _: None), None) is not None:
+def _refuse_among_frames(out: Path, found: Found) -> None:
+    """A folder that holds results is passed over when folders are searched, and so would be the frames in it."""
+    real = Path(os.path.realpath(out))
+    if frames.holds_results(out) or not any(real.is_relative_to(folder) for folder in found.folders):
+        return
+    if any(
+        Path(os.path.realpath(folder)).is_relative_to(real) for folder in {file.path.parent for file in found.files}
+    ):
         raise UsageError(f"{out}: frames lie there; results need another folder")
 
 

@@ -57,7 +57,9 @@ def jsonl(record: Record, choice: Choice) -> Lines:
 def table(record: Record, choice: Choice) -> Lines:
     """CSV with a heading, a line per row. Where there are several boxes, the one that contributes most stands in it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")  # without one, csv would not quote line breaks
+    writer = csv.DictWriter(
+        text, COLUMNS, lineterminator="\r\n"
+    )  # csv quotes the line breaks that stand there, and no others
     writer.writeheader()
     yield _taken(text)
     for row in rows(record):
@@ -88,7 +90,7 @@ def _unarmed(value: Any) -> Any:
 
 
 def _taken(text: io.StringIO) -> str:
-    line = text.getvalue()[:-1]
+    line = text.getvalue().removesuffix("\r\n")
     text.seek(0)
     text.truncate()
     return line

@@ -21,6 +21,8 @@ def write(target: Path, out: Path, data: Iterable[bytes], model: Path | None = N
     own = [out / name for name in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", LOCK, LINES, heartbeat.NAME)]
     if any(real == Path(os.path.realpath(file)) for file in (*own, model) if file):
         raise UsageError(f"--output {target}: is one of the files that this is made from; choose another name")
+    if target.absolute().is_relative_to("/dev") and os.path.isfile(real):
+        raise UsageError(f"--output {target}: leave it out to write to stdout")
     if os.path.isfile(real) or not os.path.exists(target):
         write_bytes(real, data)
         return

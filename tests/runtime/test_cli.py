@@ -175,11 +175,14 @@ def test_results_get_a_folder_of_their_own(edge_detect: Run, tiny_model: Path, t
     for out in ("frames", "linked"):
         done = edge_detect("frames", "-m", tiny_model, "-o", out)
         assert done.returncode == 2 and f"{out}: frames lie there; results need another folder" in done.stderr
+    tiny.write_frames(tmp_path / "frames" / "sub", {"dark.png": DARK})
+    assert "frames lie there" in edge_detect("frames", "-m", tiny_model, "-o", "frames/sub").stderr
+    assert "frames lie there" in edge_detect("fra*", "-m", tiny_model, "-o", "frames").stderr
     (tmp_path / "empty").mkdir()  # as a glob finds it
     assert edge_detect("frames", "empty", "-m", tiny_model, "-o", "empty").returncode == 0
     unset = edge_detect("frames", "-m", tiny_model, "-o", "")
     assert unset.returncode == 2 and "expected a folder, nothing came" in unset.stderr
-    assert [file.name for file in (tmp_path / "frames").iterdir()] == ["dark.png"]
+    assert sorted(file.name for file in (tmp_path / "frames").iterdir()) == ["dark.png", "sub"]
 
 
 def test_only_the_pinned_file_runs(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_reader_who_stands_still_does_not_hold_up_a_watch(tiny_model: Path, tm
         narrow(running)
         tiny.write_frames(tmp_path / "cam", {f"{number:03}.png": tiny.frame() for number in range(200)})
         until(lambda: committed(tmp_path / "out") == 200)  # more than its pipe and what it keeps for a reader hold
-        until(lambda: "warning: nobody has read stdout for 5 s; going on without" in running.said())
+        until(lambda: "warning: nobody has read stdout for 30 s; going on without" in running.said())
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(30) == 0
         assert len(list(running.rows())) < 200

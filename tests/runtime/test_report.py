@@ -114,7 +114,7 @@ def test_hostile_names_are_shown_and_nothing_else(tmp_path: Path) -> None:
         record.mark(1, "right", "<script>alert(1)</script>")
     shown = page(out)
     names = {card["data-name"] for card in shown.all("article")}
-    assert names == set(outs.HOSTILE)
+    assert names == {name.replace("\r", "\n") for name in outs.HOSTILE}  # as HTML takes line breaks
     assert len(shown.all("script")) == len(shown.all("style")) == 1 and not shown.all("svg", onload="alert(1)")
     assert {tag for tag, _ in shown.elements} <= {tag for tag, _ in harmless.elements} | {"img", "a"}
     assert not [name for _, found in shown.elements for name in found if name.startswith("on")]
