@@ -93,6 +93,15 @@ def holds_results(folder: Path) -> bool:
     return os.path.exists(folder / LEDGER)  # also where nothing may be asked of the folder
 
 
+def refuse_among(out: Path, folders: Iterable[str | Path]) -> None:
+    """A folder that holds results is passed over when folders are searched, and so would be the frames in it. folders: that are
+    searched, as real paths. Raises UsageError for an OUT in them that already holds frames, and no results yet."""
+    real = Path(os.path.realpath(out))
+    searched = os.path.isdir(real) and any(real.is_relative_to(folder) for folder in folders)
+    if searched and not holds_results(real) and next(walk(real, lambda _: None), None) is not None:
+        raise UsageError(f"{out}: frames lie there; results need another folder")
+
+
 def _name(path: Path, base: Path) -> str:
     return printable(path.relative_to(base).as_posix())
 

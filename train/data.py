@@ -241,7 +241,7 @@ def extend(labelled: Sequence[LabelledFrame], root: Path, file: Path, share: flo
         if frame in sides and side_of.setdefault(name, sides[frame]) != sides[frame]:
             kind = f"--group {group!r}" if group else "copies of one picture"
             raise UsageError(
-                f"{file}: has frames of one group on both sides ({kind}, {name}), which then says more than is true; train anew without it"
+                f"{file}: has frames of one group on both sides ({kind}, {name}), so they were not kept apart; train anew without --split"
             )
     parts: tuple[list[LabelledFrame], list[LabelledFrame]] = ([], [])
     for frame, name in zip(labelled, groups, strict=True):

@@ -32,7 +32,7 @@ ASKED_AT_ONCE = 400
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the command line asks for. settings: but for the hashes, which the frames will tell. earlier: the model.keras
+    """What the command line asks for. settings: but for the hashes, and for epochs that are not said, which the frames will tell. earlier: the model.keras
     or exported file to go on from, where the weights come from one. split: the split.json to use again. roi: mask file."""
 
     data: Path

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
-from typing import Any
 
 from edge_runtime.commands import console
 from edge_runtime.commands.options import Exit
@@ -54,7 +53,7 @@ def follow(
         for event in supervisor.run():
             tally.add(event)
             if isinstance(event, Done) and not event.repeated and form != "none":
-                form = _printed(event, form, printer, job.watching is not None)
+                form = _printed(event, form, printer.out, job.watching is not None)
             progress.show(event, tally)
             told(event, supervisor)
     if signalled:
@@ -67,11 +66,11 @@ def _stored(event: Done) -> dict[str, object]:
     return {key: value for key, value in event.row.items() if key != "id"}
 
 
-def _printed(event: Done, form: str, printer: Any, watching: bool) -> str:
+def _printed(event: Done, form: str, out: Callable[[str], None], watching: bool) -> str:
     """Print a row. Returns the form to go on with: a watch outlives whoever reads it."""
     line = json.dumps(_stored(event)) if form == "json" else console.row_line(event.row)
     try:
-        printer.out(line)
+        out(line)
     except OutputError as err:
         if watching:
             console.say(f"warning: {err}; going on without")

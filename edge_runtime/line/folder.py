@@ -250,6 +250,7 @@ def _roots(inputs: Sequence[str], out: Path) -> tuple[Path, list[tuple[Path, str
             raise UsageError(f"{out}: frames arrive there; results need another folder")
         if frames.holds_results(folder):
             raise UsageError(f"{folder}: holds results, and pictures there are no frames; frames need another folder")
+    frames.refuse_among(out, real.values())
     for one, other in itertools.permutations(folders, 2):
         if real[one].is_relative_to(real[other]):
             raise UsageError(f"{one}: lies in {other}, which is watched with all its folders")

@@ -50,7 +50,7 @@ class Ledger:
         Raises OutputError where OUT can't be written, another process writes there, or its rows were made otherwise.
         """
         self.out, self.model_sha256 = out, identity["model"]
-        if out.exists() and not out.is_dir():
+        if os.path.exists(out) and not os.path.isdir(out):
             raise OutputError(f"{out}: is a file; results need a folder")
         self._guard = threading.Lock()
         with ExitStack() as opened, _writable(out):

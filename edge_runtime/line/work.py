@@ -13,8 +13,7 @@ from pathlib import Path
 import cv2
 
 from edge_runtime import frames
-from edge_runtime.errors import UsageError
-from edge_runtime.frames import Found, FrameFile
+from edge_runtime.frames import FrameFile
 from edge_runtime.golden import replay
 from edge_runtime.inspector import Inspector
 from edge_runtime.line.events import Began, Done, Event, Preview, PutOff, Ready
@@ -44,7 +43,7 @@ def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threa
 def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
     sys.stdin = io.TextIOWrapper(io.BytesIO(job.listed.encode("utf-8", "surrogateescape")))
     found = frames.find(job.inputs)
-    _refuse_among_frames(Path(job.out), found)
+    frames.refuse_among(Path(job.out), found.folders)
     inspector = _inspector(job, model())
     with Ledger(Path(job.out), _identity(inspector, found.base)) as ledger:
         todo, earlier = [], Counter[str]()
@@ -58,17 +57,6 @@ def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: 
         pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell))
         for outcome in pipeline.run(_until(stop, todo, job.crashed)):
             _over(tell, outcome)
-
-
-def _refuse_among_frames(out: Path, found: Found) -> None:
-    """A folder that holds results is passed over when folders are searched, and so would be the frames in it."""
-    real = Path(os.path.realpath(out))
-    if frames.holds_results(out) or not any(real.is_relative_to(folder) for folder in found.folders):
-        return
-    if any(
-        Path(os.path.realpath(folder)).is_relative_to(real) for folder in {file.path.parent for file in found.files}
-    ):
-        raise UsageError(f"{out}: frames lie there; results need another folder")
 
 
 def _until(stop: threading.Event, files: Iterable[FrameFile], crashed: dict[str, int]) -> Iterator[Work]:

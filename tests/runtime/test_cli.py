@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests import tiny
-from tests.conftest import Run
+from tests.conftest import UNPRIVILEGED, Run, obeying
 
 BRIGHT, DARK = tiny.frame(), tiny.frame(None)
 
@@ -167,6 +167,15 @@ def test_good_frames_are_explained_where_asked_for(edge_detect: Run, tiny_model:
     assert done.returncode == 0
     row = rows(tmp_path / "out")["dark.png"]
     assert row["defects"] == [] and sum(row["account"].values()) == pytest.approx(row["margin"], abs=1e-3)
+
+
+@obeying
+def test_an_out_that_may_not_be_entered_is_one_clear_line(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"dark.png": DARK})
+    (tmp_path / "closed").mkdir(mode=0)
+    for command in (("frames", "-m", tiny_model, "-o", "closed/out"), ("results", "closed/out")):
+        done = edge_detect(*command, under=UNPRIVILEGED)
+        assert done.returncode == 2 and done.stderr.startswith("error: closed/out: ") and done.stderr.count("\n") == 1
 
 
 def test_results_get_a_folder_of_their_own(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import typer.main
 
+from benchmarks.reliability.line import until
 from edge_runtime.cli import app
+from edge_runtime.commands import console
+from edge_runtime.errors import OutputError
 from tests import tiny
 from tests.conftest import Run
 from tests.runtime.test_cli import BRIGHT, DARK, rows
@@ -130,3 +134,40 @@ def test_help_tells_all_commands_in_whole_sentences(edge_detect: Run) -> None:
     assert re.findall(r"^  (\w+)  +\w", shown.stdout.partition("Commands:")[2], re.MULTILINE) == COMMANDS
     assert edge_detect().stdout == edge_detect("help").stdout == edge_detect("-h").stdout
     assert edge_detect("help", "results").stdout == edge_detect("results", "--help").stdout
+
+
+def test_a_slow_reader_slows_us_down_and_gets_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, turn = list[bytes](), threading.Semaphore(0)
+
+    def write(data: bytes) -> None:
+        turn.acquire()
+        read.append(data)
+
+    monkeypatch.setattr(console, "_write", write)
+    wanted = [f"{number}{os.linesep}".encode() for number in range(10)]
+    with console.Unhurried(wait_s=60, lines=2) as printer:
+        writer = threading.Thread(target=lambda: list(map(printer.out, map(str, range(10)))))
+        writer.start()
+        until(lambda: printer._lines.full())
+        assert writer.is_alive() and read == []
+        turn.release(len(wanted))
+        writer.join(60)
+    assert read == wanted
+
+
+def test_lines_that_nobody_reads_are_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(console, "_write", full)
+    with console.Unhurried() as printer:
+        printer.out("the last")
+    assert "stdout can't be written: No space left on device; its last lines are missing" in capsys.readouterr().err
+    with console.Unhurried() as printer:
+        printer.out("one")
+        until(lambda: printer._failed is not None)
+        with pytest.raises(OutputError, match="No space left"):
+            printer.out("another")
+    assert "missing" not in capsys.readouterr().err

@@ -233,6 +233,7 @@ def test_systemd_hears_when_it_is_ready_alive_and_stopping(
         (["cam", "cam/sub"], "lies in"),
         (["cam", "linked"], "lies in"),
         (["cam/sub", "linked"], "lies in"),
+        (["full", "-o", "full/day1"], "full/day1: frames lie there"),
         (["results"], "results: holds results, and pictures there are no frames"),
         (["cam", "--serve", "8080"], "--serve 8080: expected HOST:PORT"),
         (["cam", "--save", "rainbow"], "no such picture"),
@@ -245,7 +246,8 @@ def test_a_mistake_gets_one_clear_line(
     (tmp_path / "linked").symlink_to("cam/sub")
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "ledger.sqlite").touch()
-    done = edge_detect("watch", *arguments, "-m", tiny_model, "-o", "out")
+    tiny.write_frames(tmp_path / "full" / "day1", {"a.png": DARK})
+    done = edge_detect("watch", "-m", tiny_model, "-o", "out", *arguments)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ") and says in done.stderr
 
