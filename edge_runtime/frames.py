@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_runtime.errors import FrameError, UsageError
 from edge_runtime.headers import Header, probe
-from edge_runtime.line.record import LEDGER
+from edge_runtime.line.record import LEDGER, NOT_SEARCHED
 from edge_runtime.preprocess import reduction
 from edge_runtime.results import Frame, Image
 
@@ -42,11 +42,12 @@ class FrameFile:
 @dataclass(frozen=True, slots=True)
 class Found:
     """base: the folder that holds all inputs, which the frames' names are relative to. folders: those that were searched, as
-    real paths."""
+    real paths. passed_over: those that were asked for and not searched, as they hold results."""
 
     base: Path
     files: tuple[FrameFile, ...]
     folders: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
 
 def find(inputs: Sequence[str]) -> Found:
@@ -70,15 +71,13 @@ def find(inputs: Sequence[str]) -> Found:
         camera = _name(root, base) if len(folders) > 1 and root != base and os.path.isdir(root) else None
         for path in walk(root, _unreadable, folders.values()):
             cameras.setdefault(path, camera)
+    passed_over = tuple(str(root) for root in dict.fromkeys(roots) if holds_results(root))
     if not cameras:
         kinds = " ".join(sorted(SUFFIXES))
-        outs = "".join(
-            f"; {root} holds results, and pictures there are no frames" for root in roots if holds_results(root)
-        )
+        outs = "".join(f"; {folder} {NOT_SEARCHED}" for folder in passed_over)
         raise UsageError(f"no frames found in {', '.join(map(str, inputs))} (looked for {kinds}){outs}")
-    return Found(
-        base, tuple(FrameFile(path, _name(path, base), camera) for path, camera in cameras.items()), tuple(folders)
-    )
+    files = tuple(FrameFile(path, _name(path, base), camera) for path, camera in cameras.items())
+    return Found(base, files, tuple(folders), passed_over)
 
 
 def absolute(item: str | Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from edge_runtime.results import Array, Box, Image, Proof, Without
 
 TRIES = 12
-"""Surfaces tried per box; docs/accuracy.md has what fewer, and fewer turns, would find."""
+"""Surfaces tried per box; docs/experiments.md has what fewer, and fewer turns, would find."""
 TILTS = (0, 30, 60)
 """Degrees by which the frame is turned when surface is sought, each also with its quarter turns and mirrored."""
 RING = 4

@@ -46,12 +46,12 @@ class Start:
 
     @property
     def learning_rate(self) -> float:
-        """The peak rate, where none is given. At 1e-3 a network without BatchNorm soon answers all frames alike; docs/accuracy.md."""
+        """The peak rate, where none is given. At 1e-3 a network without BatchNorm soon answers all frames alike; docs/experiments.md."""
         return 1e-3 if self.network.batch_norm else 1e-4
 
     @property
     def head_epochs(self) -> int:
-        """How many epochs the dense layers learn alone, where it is not said: they know nothing yet, or other frames; docs/accuracy.md."""
+        """How many epochs the dense layers learn alone, where it is not said: they know nothing yet, or other frames; docs/experiments.md."""
         return 0 if self.network.batch_norm else 3
 
     @property

@@ -13,7 +13,7 @@ BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 """(convolutions, filters) per block; Simonyan & Zisserman 2014, configuration E."""
 TAP = "block5_conv3"
 BN_MOMENTUM = 0.9
-"""Keras's 0.99 lags a hundred steps behind, an epoch of a small data set; docs/accuracy.md has the comparison."""
+"""Keras's 0.99 lags a hundred steps behind, an epoch of a small data set; docs/experiments.md has the comparison."""
 MEAN_BGR = (103.939, 116.779, 123.68)
 """What the ImageNet weights expect to be subtracted, in BGR order."""
 

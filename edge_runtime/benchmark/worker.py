@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -44,8 +45,8 @@ def measure(trial: Trial) -> Measured:
     found = _run(trial, inspector, "run", Arrivals(paths, trial.pace.fps if trial.pace else 0, trial.seconds, count))
     return Measured(
         seconds=found.seconds,
-        latency_ms=found.latency_ms,
-        stages_ms=dict(found.stages_ms),
+        latency_ms=found.latency_ms.tolist(),
+        stages_ms={stage: ms.tolist() for stage, ms in found.stages_ms.items()},
         verdicts=dict(found.verdicts),
         model_sha256=model.sha256,
         precision=model.manifest.precision,
@@ -60,8 +61,9 @@ class _Seen:
 
     def __init__(self, sample_every: int) -> None:
         self.started, self.seconds, self.sample_every = time.perf_counter(), 0.0, sample_every
-        self.latency_ms: list[float] = []
-        self.stages_ms: dict[str, list[float]] = defaultdict(list)
+        # Arrays: where memory is watched, a measurement's own notes must grow by little.
+        self.latency_ms = array("d")
+        self.stages_ms: dict[str, array[float]] = defaultdict(lambda: array("d"))
         self.verdicts: Counter[str] = Counter()
         self.samples: list[tuple[int, float, int, int]] = []
 

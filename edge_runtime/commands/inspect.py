@@ -23,7 +23,10 @@ from edge_runtime.commands.options import (
     Threads,
     Threshold,
 )
+from edge_runtime.line.events import Event, Ready
 from edge_runtime.line.job import Job
+from edge_runtime.line.record import NOT_SEARCHED
+from edge_runtime.line.supervisor import Supervisor
 
 
 def inspect(
@@ -97,9 +100,14 @@ def inspect(
             tell(tally)
         console.stop()
 
-    tally = running.follow(job, form, stopped=stopped)
+    tally = running.follow(job, form, _note_passed_over, stopped)
     tell(tally)
     raise typer.Exit(_exit_code(tally.counts, exit_zero))
+
+
+def _note_passed_over(event: Event, _: Supervisor) -> None:
+    for folder in event.passed_over if isinstance(event, Ready) else ():
+        console.say(f"note: {folder} {NOT_SEARCHED}")
 
 
 def _exit_code(counts: Counter[str], exit_zero: bool) -> Exit:

@@ -10,10 +10,11 @@ from edge_runtime.line.record import Row
 @dataclass(frozen=True, slots=True)
 class Ready:
     """The model is loaded, OUT is open. total: frames that were found, None for a folder that is watched. earlier: rows
-    per verdict of frames that are as an earlier run has judged them."""
+    per verdict of frames that are as an earlier run has judged them. passed_over: folders asked for that hold results."""
 
     total: int | None
     earlier: dict[str, int]
+    passed_over: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

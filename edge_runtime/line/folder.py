@@ -20,6 +20,7 @@ from edge_runtime.line.events import Status
 from edge_runtime.line.job import Watching
 from edge_runtime.line.ledger import GONE, Ledger, state_of
 from edge_runtime.line.pipeline import Caution, Outcome, Work
+from edge_runtime.line.record import NOT_SEARCHED
 from edge_runtime.line.wake import Wake
 from edge_runtime.results import Verdict
 
@@ -249,7 +250,7 @@ def _roots(inputs: Sequence[str], out: Path) -> tuple[Path, list[tuple[Path, str
         if real[folder] == Path(os.path.realpath(out)):
             raise UsageError(f"{out}: frames arrive there; results need another folder")
         if frames.holds_results(folder):
-            raise UsageError(f"{folder}: holds results, and pictures there are no frames; frames need another folder")
+            raise UsageError(f"{folder}: {NOT_SEARCHED}; frames need another folder")
     frames.refuse_among(out, real.values())
     for one, other in itertools.permutations(folders, 2):
         if real[one].is_relative_to(real[other]):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from edge_runtime.errors import OutputError, UsageError
 
 LEDGER = "ledger.sqlite"
+NOT_SEARCHED = "holds results, and pictures there are no frames"
 SCHEMA_VERSION = 2
 Row = dict[str, Any]
 Mark = Literal["right", "wrong"]

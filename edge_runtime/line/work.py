@@ -53,7 +53,9 @@ def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: 
                 todo.append(file)
             else:
                 earlier[verdict] += 1
-        tell(Ready(len(found.files), dict(earlier)))
+        out = os.path.realpath(job.out)
+        passed_over = [folder for folder in found.passed_over if os.path.realpath(folder) != out]
+        tell(Ready(len(found.files), dict(earlier), passed_over))
         pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell))
         for outcome in pipeline.run(_until(stop, todo, job.crashed)):
             _over(tell, outcome)

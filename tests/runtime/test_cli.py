@@ -194,6 +194,16 @@ def test_results_get_a_folder_of_their_own(edge_detect: Run, tiny_model: Path, t
     assert sorted(file.name for file in (tmp_path / "frames").iterdir()) == ["dark.png", "sub"]
 
 
+def test_a_folder_asked_for_that_holds_results_is_told_of(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path, {"1/a.png": DARK, "2/b.png": DARK})
+    assert edge_detect("2", "-m", tiny_model, "-o", "1/results").returncode == 0
+    done = edge_detect("2", "1/results", "-m", tiny_model, "-o", "out")
+    assert done.returncode == 0 and set(rows(tmp_path / "out")) == {"2/b.png"}
+    assert f"note: {tmp_path / '1' / 'results'} holds results, and pictures there are no frames" in done.stderr
+    again = edge_detect("2", "out", "-m", tiny_model, "-o", "out")  # as a glob finds it
+    assert again.returncode == 0 and "note" not in again.stderr
+
+
 def test_only_the_pinned_file_runs(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
     import hashlib
 

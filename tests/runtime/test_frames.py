@@ -126,6 +126,15 @@ def test_a_folder_of_results_is_said_to_be_one(tmp_path: Path) -> None:
         frames.find([str(tmp_path)])
 
 
+def test_a_folder_of_results_beside_others_is_told_of(tmp_path: Path) -> None:
+    write_frames(tmp_path, {"a/1.png": PICTURE, "b/2.png": PICTURE, "b/c/3.png": PICTURE})
+    (tmp_path / "a" / "ledger.sqlite").touch()
+    (tmp_path / "b" / "c" / "ledger.sqlite").touch()  # that of this very run, perhaps: nobody asked for it
+    found = frames.find([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert names(found) == ["b/2.png"]
+    assert found.passed_over == (str(tmp_path / "a"),)
+
+
 def test_a_folder_without_frames_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no frames found in .* \.bmp"):
         frames.find([str(tmp_path)])
