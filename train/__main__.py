@@ -18,7 +18,7 @@ run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", 
 
 from train import augment, run, start
 from train.job import Order, execute
-from train.recipe import EPOCHS, FEWEST_SHOWN, UNSAID, Precision, Recipe
+from train.recipe import EPOCHS, FEWEST_SHOWN, PATIENCE, UNSAID, Precision, Recipe
 from train.run import Settings
 from train.start import Backbone, Wiring
 
@@ -78,7 +78,13 @@ def main(
             help="Peak rate. Default: 1e-3 from scratch, 1e-4 for a network without BatchNorm (published weights, exported files).",
         ),
     ] = None,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without progress in validation before stopping.")] = 10,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Epochs without progress in validation before stopping. Default: {PATIENCE}, or a third of the epochs if that is more.",
+        ),
+    ] = None,
     validation: Annotated[float, typer.Option(min=0.05, max=0.5, help="Share of the frames to validate on.")] = 0.2,
     group: Annotated[
         str | None,
@@ -161,7 +167,7 @@ def main(
     """Learn to tell good frames from anomalies.
 
     A training that was killed goes on after its last epoch when the same command is run again. Ctrl-C ends it early and
-    keeps the best epoch so far. RUN/report.html tells what came of it.
+    keeps what it has learned so far. RUN/report.html tells what came of it.
     """
     begun = start.choose(weights, backbone, width, wiring)
     network = begun.network
@@ -180,7 +186,7 @@ def main(
         epochs=epochs or UNSAID,
         batch_size=batch_size,
         learning_rate=begun.learning_rate if learning_rate is None else learning_rate,
-        patience=patience,
+        patience=patience or UNSAID,
         seed=seed,
         paste=paste,
         warm_up=(WARM_UP if begun.weights == "none" else 0) if warm_up is None else warm_up,

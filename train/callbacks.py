@@ -1,4 +1,4 @@
-"""What happens after every epoch: validate, keep the best, tell, and save where the training stands."""
+"""What happens after every epoch: validate, keep what is as good as the best, tell, and save where the training stands."""
 
 import math
 import sys
@@ -14,6 +14,10 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from train import checkpoint
 from train.data import Samples
 
+AS_GOOD = 2.0
+"""Standard errors by which an epoch may fall behind the best. With few validation frames their best epoch is mostly luck, and an early
+one; the last ones, learned at a falling rate, are better on other frames: docs/experiments.md."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -23,10 +27,18 @@ class Scores:
     average_precision: float
     loss: float
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Greater is better: AUROC to three digits, then the smaller loss, which still moves at AUROC 1."""
-        return round(self.auroc, 3), -self.loss
+
+def auroc_error(auroc: float, anomalies: int, good: int) -> float:
+    """Standard error of an AUROC, in [0, 0.5]; Hanley & McNeil 1982."""
+    two_anomalies, two_good = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
+    spread = (anomalies - 1) * (two_anomalies - auroc**2) + (good - 1) * (two_good - auroc**2)
+    return math.sqrt(max(0.0, auroc * (1 - auroc) + spread) / (anomalies * good))
+
+
+def is_as_good(auroc: float, best: float, counts: tuple[int, int]) -> bool:
+    """Whether the validation frames, counts of good and anomalies, can't tell an epoch from the best before it, and it ranks at all."""
+    good, anomalies = counts
+    return auroc >= best or (auroc > 0.5 and auroc >= best - AS_GOOD * auroc_error(auroc, anomalies, good))
 
 
 def predict(model: keras.Model, images: Any, batch_size: int = 16) -> Any:
@@ -52,8 +64,9 @@ def score(model: keras.Model, samples: Samples) -> Scores:
     )
 
 
-class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
-    """Scores every epoch on the validation frames, keeps the best weights, stops when for as long as patience neither AUROC nor loss has become better."""
+class Keep(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
+    """Scores every epoch on the validation frames, keeps the weights of the latest that is as good as the best, stops when for as long as
+    patience neither AUROC nor loss has become better."""
 
     def __init__(
         self, net: keras.Model, classifier: keras.Model, validation: Samples, patience: int, state: checkpoint.State
@@ -62,6 +75,8 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships n
         super().__init__()
         self.net, self.classifier = net, classifier
         self.validation, self.patience, self.state = validation, patience, state
+        good, anomalies = np.bincount(validation.labels, minlength=2)
+        self.counts = int(good), int(anomalies)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.classifier.set_weights(self.net.get_weights())
@@ -75,16 +90,16 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships n
             logs.update(figures)
         for key, value in figures.items():
             state.history.setdefault(key, []).append(float(value))
-        number = len(state.history["val_auroc"])
+        aurocs, losses = state.history["val_auroc"], state.history["val_loss"]
         if math.isinf(scores.loss):
             print("the training has diverged; a smaller --learning-rate may help", file=sys.stderr)
             self.model.stop_training = True
-        elif state.best is None or scores.rank > Scores(*state.best).rank:
-            state.best = astuple(scores)
-            state.best_epoch, state.best_weights = number, self.classifier.get_weights()
+        elif state.kept is None or is_as_good(scores.auroc, max(aurocs), self.counts):
+            state.kept = astuple(scores)
+            state.kept_epoch, state.kept_weights = len(aurocs), self.classifier.get_weights()
         # Few frames rank by chance at first, while the loss still falls: that is progress, too.
-        last = max(state.best_epoch, int(np.argmin(state.history["val_loss"])) + 1)
-        if min(epoch + 1, number - last) >= self.patience:
+        better = max(int(np.argmax(np.round(aurocs, 3))), int(np.argmin(losses))) + 1
+        if min(epoch + 1, len(aurocs) - better) >= self.patience:
             self.model.stop_training = True
 
 

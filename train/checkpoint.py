@@ -19,24 +19,24 @@ NAME = "checkpoint.npz"
 @dataclass(slots=True)
 class State:
     """Where a training stands. phase, epoch: index of the phase, and its finished epochs. history: a figure per epoch
-    that was validated. best: AUROC, average precision and loss of the best of them, and best_epoch its number. weights, optimizer,
-    best_weights: variables in the model's own order."""
+    that was validated. kept: AUROC, average precision and loss of the one that is kept, and kept_epoch its number. weights, optimizer,
+    kept_weights: variables in the model's own order."""
 
     phase: int = 0
     epoch: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
-    best: tuple[float, float, float] | None = None
-    best_epoch: int = 0
+    kept: tuple[float, float, float] | None = None
+    kept_epoch: int = 0
     weights: list[Array] = field(default_factory=list)
     optimizer: list[Array] = field(default_factory=list)
-    best_weights: list[Array] = field(default_factory=list)
+    kept_weights: list[Array] = field(default_factory=list)
 
 
-LISTS = ("weights", "optimizer", "best_weights")
+LISTS = ("weights", "optimizer", "kept_weights")
 
 
 def save(folder: Path, state: State) -> None:
-    about = {name: getattr(state, name) for name in ("phase", "epoch", "history", "best", "best_epoch")}
+    about = {name: getattr(state, name) for name in ("phase", "epoch", "history", "kept", "kept_epoch")}
     arrays = {f"{name}_{index}": array for name in LISTS for index, array in enumerate(getattr(state, name))}
     buffer = io.BytesIO()
     np.savez(buffer, about=np.array(json.dumps(about)), **arrays)
@@ -50,7 +50,7 @@ def load(folder: Path) -> State:
     try:
         with (folder / NAME).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             about: dict[str, Any] = json.loads(str(stored["about"]))
-            about["best"] = about["best"] and tuple(about["best"])
+            about["kept"] = about["kept"] and tuple(about["kept"])
             lists: dict[str, Any] = {
                 name: [stored[f"{name}_{index}"] for index in range(sum(key.startswith(f"{name}_") for key in stored))]
                 for name in LISTS

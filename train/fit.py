@@ -1,4 +1,4 @@
-"""The training loop: phase after phase, the best epoch kept. Backend-agnostic Keras 3."""
+"""The training loop: phase after phase, the latest epoch kept that is as good as the best. Backend-agnostic Keras 3."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import keras
 from edge_runtime.errors import EdgeDetectError
 from train import checkpoint
 from train.batches import Batches, WarmUp
-from train.callbacks import KeepBest, Progress, SaveState
+from train.callbacks import Keep, Progress, SaveState
 from train.data import Samples
 from train.place import where_loss, with_cells
 from train.recipe import Phase, Precision, Recipe, phases
@@ -38,11 +38,11 @@ def learner(model: keras.Model, phase: Phase, steps: int) -> keras.Model:
 def fit(
     build: Build, model: keras.Model, train: Samples, validation: Samples, recipe: Recipe, folder: Path
 ) -> checkpoint.State:
-    """Train in place and leave the best epoch's weights in the model.
+    """Train in place and leave the kept epoch's weights in the model.
 
     build: makes the same network for an input (height, width) and a precision: what learns is a copy. folder: where the state is saved
     after every epoch, and gone on from where an earlier process was killed.
-    Ctrl-C ends the training early and keeps the best so far; before the first validation there is none, and
+    Ctrl-C ends the training early and keeps what it would have kept by then; before the first validation there is none, and
     KeyboardInterrupt is raised.
     """
     state = checkpoint.load(folder)
@@ -52,12 +52,12 @@ def fit(
                 _run(phase, build, model, train, validation, recipe, folder, state)
                 state.phase, state.epoch, state.optimizer = index + 1, 0, []
     except KeyboardInterrupt:
-        if state.best is None:
+        if state.kept is None:
             raise
-        print(f"\nstopped; keeping epoch {state.best_epoch}", file=sys.stderr)
-    if state.best is None:
+        print(f"\nstopped; keeping epoch {state.kept_epoch}", file=sys.stderr)
+    if state.kept is None:
         raise EdgeDetectError("the training diverged in its first epoch; try a smaller --learning-rate")
-    model.set_weights(state.best_weights)
+    model.set_weights(state.kept_weights)
     return state
 
 
@@ -82,7 +82,7 @@ def _run(
     shuffle = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_at(epoch))
     before = 0 if phase.crops else len(state.history.get("val_auroc", ())) - state.epoch
     told = [Progress(phase.name, state.epoch, before), SaveState(net, folder, state)]
-    validated = [] if phase.crops else [KeepBest(net, model, validation, recipe.patience, state)]
+    validated = [] if phase.crops else [Keep(net, model, validation, recipe.patience, state)]
     if state.epoch < phase.epochs:
         both.fit(
             batches,

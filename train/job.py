@@ -23,7 +23,7 @@ from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
 from train.hard import hardest
-from train.recipe import Precision, epochs_for
+from train.recipe import Precision, settled
 from train.run import Settings
 
 ASKED_AT_ONCE = 400
@@ -32,7 +32,7 @@ ASKED_AT_ONCE = 400
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the command line asks for. settings: but for the hashes, and for epochs that are not said, which the frames will tell. earlier: the model.keras
+    """What the command line asks for. settings: but for the hashes, and for epochs and patience that are not said, which the frames will tell. earlier: the model.keras
     or exported file to go on from, where the weights come from one. split: the split.json to use again. roi: mask file."""
 
     data: Path
@@ -125,22 +125,22 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     evidence = audit.after(answers["cells"], held_out.labels, ready.roi)
     found = replace(shortcuts, evidence=evidence)
     _warn(audit.Audit(evidence=evidence))
-    best = Scores(*state.best) if state.best else Scores(0, 0, 0)
+    scores = Scores(*state.kept) if state.kept else Scores(0, 0, 0)
     record = run.Run(
         settings=settings,
         epochs=len(state.history["val_auroc"]),
-        best_epoch=state.best_epoch,
-        validation_auroc=best.auroc,
+        best_epoch=state.kept_epoch,
+        validation_auroc=scores.auroc,
         train_counts=counts(train.frames),
         validation_counts=counts(held_out.frames),
         audit=found,
         versions=run.versions(),
     )
     metrics = {
-        "validation_auroc": best.auroc,
-        "validation_average_precision": best.average_precision,
-        "validation_loss": best.loss,
-        "best_epoch": state.best_epoch,
+        "validation_auroc": scores.auroc,
+        "validation_average_precision": scores.average_precision,
+        "validation_loss": scores.loss,
+        "best_epoch": state.kept_epoch,
     }
     margins = answers["logits"][:, 1] - answers["logits"][:, 0]
     seen = Validated(margins, answers["cells"], answers["cells"], held_out.labels)
@@ -212,10 +212,9 @@ def _prepare(order: Order) -> Ready:
     samples, cues = load(
         order.data, order.settings.input_hw, progress=lambda done, total: _tell("reading frames", done, total)
     )
-    recipe = order.settings.recipe
     settings = replace(
         order.settings,
-        recipe=replace(recipe, epochs=recipe.epochs or epochs_for(len(samples.frames))),
+        recipe=settled(order.settings.recipe, len(samples.frames)),
         data_sha256=fingerprint(samples.frames),
         roi_sha256=order.roi and file_sha256(order.roi),
         split_sha256=earlier_split and file_sha256(earlier_split),

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from train.augment import Augmentation
 
 BLOCKS = 5
 UNSAID = 0
-"""Epochs, before the frames are counted."""
+"""Epochs or patience, before the frames are counted."""
 EPOCHS, FEWEST_SHOWN = 30, 16_000
+PATIENCE, PATIENT_SHARE = 10, 3
+"""Epochs at least, and the part of all epochs: with few frames an epoch is a handful of steps."""
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -28,7 +31,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     epochs: int = EPOCHS
     batch_size: int = 16
     learning_rate: float = 1e-3
-    patience: int = 10
+    patience: int = PATIENCE
     seed: int = 0
     paste: float = 0.0
     warm_up: int = 0
@@ -56,6 +59,12 @@ HEAD_RATE = 1e-3
 def epochs_for(frames: int) -> int:
     """How many epochs a data set of so many frames gets, where it is not said: AUROC still rises after 30 of a hundred frames; docs/experiments.md."""
     return max(EPOCHS, math.ceil(FEWEST_SHOWN / frames))
+
+
+def settled(recipe: Recipe, frames: int) -> Recipe:
+    """With the epochs, and the patience, that were left to the number of frames."""
+    epochs = recipe.epochs or epochs_for(frames)
+    return replace(recipe, epochs=epochs, patience=recipe.patience or max(PATIENCE, math.ceil(epochs / PATIENT_SHARE)))
 
 
 def phases(recipe: Recipe) -> list[Phase]:

@@ -46,7 +46,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """How a model was made; RUN/run.json. train_counts, validation_counts: (good, anomaly) frames."""
+    """How a model was made; RUN/run.json. best_epoch: the one that was kept, whose AUROC validation_auroc is. train_counts,
+    validation_counts: (good, anomaly) frames."""
 
     settings: Settings
     epochs: int
