@@ -33,7 +33,7 @@ from train.data import Samples, name_groups
 
 
 def main(
-    model: Annotated[Path, typer.Argument(help="RUN/model.keras, beside the other files python -m train left there.")],
+    model: Annotated[Path, typer.Argument(help="RUN, the folder of a training, or its model.keras.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file for the line, for example part.onnx.")],
     data: Annotated[Path | None, typer.Option(help="Where the training frames lie now, if they were moved.")] = None,
     false_boxes: Annotated[

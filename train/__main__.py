@@ -58,7 +58,7 @@ def main(
     weights: Annotated[
         str,
         typer.Option(
-            help="imagenet, none (from scratch), a notop weights file of Keras, or what to go on from: the RUN/model.keras of an earlier training, an exported float file, or bundled, the slim network that comes with edge-detect. Default: imagenet for vgg19; bundled for vgg19-slim, none where its --width or --wiring full is given."
+            help="imagenet, none (from scratch), a notop weights file of Keras, or what to go on from: the RUN of an earlier training, an exported float file, or bundled, the slim network that comes with edge-detect. Default: imagenet for vgg19; bundled for vgg19-slim, none where its --width or --wiring full is given."
         ),
     ] = "",
     input_size: Annotated[
@@ -95,7 +95,7 @@ def main(
     split: Annotated[
         Path | None,
         typer.Option(
-            help="split.json of an earlier training, to validate on the same frames again; those that have come since are divided."
+            help="RUN of an earlier training, or its split.json, to validate on the same frames again; those that have come since are divided."
         ),
     ] = None,
     flip: Annotated[bool, typer.Option(help="Mirror frames while training; switch off for directional parts.")] = True,

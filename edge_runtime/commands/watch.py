@@ -45,7 +45,7 @@ def watch(
     single_box: SingleBox = False,
     prove: Prove = False,
     check_first: Annotated[
-        bool, typer.Option("--check/--no-check", help="Replay the file's golden frames at every start.")
+        bool, typer.Option("--check/--no-check", help="Replay one golden anomaly at every start.")
     ] = True,
     require_sha256: RequiredSha256 = None,
     provider: Provider = "",
