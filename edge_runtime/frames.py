@@ -71,7 +71,7 @@ def find(inputs: Sequence[str]) -> Found:
         camera = _name(root, base) if len(folders) > 1 and root != base and os.path.isdir(root) else None
         for path in walk(root, _unreadable, folders.values()):
             cameras.setdefault(path, camera)
-    passed_over = tuple(str(root) for root in dict.fromkeys(roots) if holds_results(root))
+    passed_over = tuple(str(root) for root in folders.values() if holds_results(root))
     if not cameras:
         kinds = " ".join(sorted(SUFFIXES))
         outs = "".join(f"; {folder} {NOT_SEARCHED}" for folder in passed_over)

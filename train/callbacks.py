@@ -17,15 +17,19 @@ from train.data import Samples
 AS_GOOD = 2.0
 """Standard errors by which an epoch may fall behind the best. With few validation frames their best epoch is mostly luck, and an early
 one; the last ones, learned at a falling rate, are better on other frames: docs/experiments.md."""
+LEAST_SPREAD = 0.1
+"""Logits. Margins that lie closer together are those of a network that answers all frames alike: how it ranks them is luck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Validation results. auroc, average_precision in [0, 1]; loss: cross-entropy in nats, both classes weighing the same."""
+    """Validation results. auroc, average_precision in [0, 1]; loss: cross-entropy in nats, both classes weighing the same;
+    spread: standard deviation of the margins, in logits."""
 
     auroc: float
     average_precision: float
     loss: float
+    spread: float
 
 
 def auroc_error(auroc: float, anomalies: int, good: int) -> float:
@@ -35,10 +39,12 @@ def auroc_error(auroc: float, anomalies: int, good: int) -> float:
     return math.sqrt(max(0.0, auroc * (1 - auroc) + spread) / (anomalies * good))
 
 
-def is_as_good(auroc: float, best: float, counts: tuple[int, int]) -> bool:
-    """Whether the validation frames, counts of good and anomalies, can't tell an epoch from the best before it, and it ranks at all."""
+def is_as_good(scores: Scores, best: float, counts: tuple[int, int]) -> bool:
+    """Whether an epoch can't be told from the best AUROC so far by the validation frames, counts of good and anomalies, and answers them
+    differently at all."""
     good, anomalies = counts
-    return auroc >= best or (auroc > 0.5 and auroc >= best - AS_GOOD * auroc_error(auroc, anomalies, good))
+    behind = AS_GOOD * auroc_error(scores.auroc, anomalies, good)
+    return scores.auroc >= best or (scores.spread > LEAST_SPREAD and scores.auroc > max(0.5, best - behind))
 
 
 def predict(model: keras.Model, images: Any, batch_size: int = 16) -> Any:
@@ -54,13 +60,14 @@ def score(model: keras.Model, samples: Samples) -> Scores:
     logits = predict(model, samples.images).astype(np.float64)
     margins = logits[:, 1] - logits[:, 0]
     if not np.isfinite(margins).all():
-        return Scores(0.0, 0.0, math.inf)
+        return Scores(0.0, 0.0, math.inf, 0.0)
     anomaly = 1 / (1 + np.exp(-np.clip(margins, -500, 500)))
     counts = np.bincount(samples.labels, minlength=2)
     return Scores(
         auroc=float(roc_auc_score(samples.labels, margins)),
         average_precision=float(average_precision_score(samples.labels, margins)),
         loss=float(log_loss(samples.labels, anomaly, sample_weight=1 / counts[samples.labels], labels=[0, 1])),
+        spread=float(margins.std()),
     )
 
 
@@ -94,7 +101,7 @@ class Keep(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no ty
         if math.isinf(scores.loss):
             print("the training has diverged; a smaller --learning-rate may help", file=sys.stderr)
             self.model.stop_training = True
-        elif state.kept is None or is_as_good(scores.auroc, max(aurocs), self.counts):
+        elif state.kept is None or is_as_good(scores, max(aurocs), self.counts):
             state.kept = astuple(scores)
             state.kept_epoch, state.kept_weights = len(aurocs), self.classifier.get_weights()
         # Few frames rank by chance at first, while the loss still falls: that is progress, too.

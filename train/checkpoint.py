@@ -19,13 +19,13 @@ NAME = "checkpoint.npz"
 @dataclass(slots=True)
 class State:
     """Where a training stands. phase, epoch: index of the phase, and its finished epochs. history: a figure per epoch
-    that was validated. kept: AUROC, average precision and loss of the one that is kept, and kept_epoch its number. weights, optimizer,
+    that was validated. kept: the Scores of the one that is kept, and kept_epoch its number. weights, optimizer,
     kept_weights: variables in the model's own order."""
 
     phase: int = 0
     epoch: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
-    kept: tuple[float, float, float] | None = None
+    kept: tuple[float, float, float, float] | None = None
     kept_epoch: int = 0
     weights: list[Array] = field(default_factory=list)
     optimizer: list[Array] = field(default_factory=list)
@@ -57,4 +57,6 @@ def load(folder: Path) -> State:
             }
             return State(**about, **lists)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as err:
-        raise UsageError(f"{folder / NAME}: is damaged ({err}); remove {folder} and train again") from None
+        raise UsageError(
+            f"{folder / NAME}: is damaged, or of another version ({err}); remove {folder} and train again"
+        ) from None

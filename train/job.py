@@ -125,7 +125,7 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     evidence = audit.after(answers["cells"], held_out.labels, ready.roi)
     found = replace(shortcuts, evidence=evidence)
     _warn(audit.Audit(evidence=evidence))
-    scores = Scores(*state.kept) if state.kept else Scores(0, 0, 0)
+    scores = Scores(*state.kept) if state.kept else Scores(0, 0, 0, 0)
     record = run.Run(
         settings=settings,
         epochs=len(state.history["val_auroc"]),

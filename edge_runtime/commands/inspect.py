@@ -100,14 +100,17 @@ def inspect(
             tell(tally)
         console.stop()
 
-    tally = running.follow(job, form, _note_passed_over, stopped)
+    noted: set[str] = set()
+
+    def told(event: Event, _: Supervisor) -> None:
+        for folder in event.passed_over if isinstance(event, Ready) else ():  # of each worker: another may follow
+            if folder not in noted:
+                console.say(f"note: {folder} {NOT_SEARCHED}")
+                noted.add(folder)
+
+    tally = running.follow(job, form, told, stopped)
     tell(tally)
     raise typer.Exit(_exit_code(tally.counts, exit_zero))
-
-
-def _note_passed_over(event: Event, _: Supervisor) -> None:
-    for folder in event.passed_over if isinstance(event, Ready) else ():
-        console.say(f"note: {folder} {NOT_SEARCHED}")
 
 
 def _exit_code(counts: Counter[str], exit_zero: bool) -> Exit:

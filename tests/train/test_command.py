@@ -139,12 +139,14 @@ def test_two_trainings_never_share_a_folder(frames: Path, module: Run, tmp_path:
     assert second.returncode == 2 and "another training is writing there" in second.stderr, second.stderr
 
 
-def test_ctrl_c_keeps_the_best_so_far(frames: Path, tmp_path: Path) -> None:
-    training = started(frames, "-o", tmp_path / "run", *SMALL, "--epochs", "5000", "--patience", "5000")
+def test_ctrl_c_keeps_what_was_learned_so_far(frames: Path, tmp_path: Path) -> None:
+    training = started(frames, "-o", tmp_path / "run", *SMALL, "--epochs", "5000")
     stdout, stderr = stop_after("epoch 2/5000", signal.SIGINT, training)
     assert training.returncode == 0 and "stopped; keeping epoch" in stderr, stderr
     assert (tmp_path / "run" / "model.keras").exists() and json.loads(stdout)["best_epoch"] >= 1
-    assert 2 <= record(tmp_path / "run")["epochs"] < 5000
+    found = record(tmp_path / "run")
+    assert 2 <= found["epochs"] < 5000
+    assert found["settings"]["recipe"]["patience"] == 1667, "a third of the epochs, where it is not said"
 
 
 def test_a_shortcut_is_told_before_and_in_the_report(frames: Path, module: Run, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_plain_defect_is_learned_and_the_kept_epoch_is_what_remains(precision:
 
 def test_a_training_is_not_over_while_the_loss_still_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = [1.0, 0.9, 0.8, 0.7, 0.75, 0.76, 0.6, 0.5]
-    told = (Scores(0.9 if loss == 1.0 else 0.6, 0.5, loss) for loss in losses)
+    told = (Scores(0.9 if loss == 1.0 else 0.6, 0.5, loss, 1.0) for loss in losses)
     monkeypatch.setattr("train.callbacks.score", lambda *_: next(told))
     _, state = train(0, Recipe(epochs=len(losses), batch_size=8, patience=2), tmp_path / "run")
     assert state.history["val_loss"] == losses[:6], "two epochs after the smallest loss, not after the best AUROC"
@@ -84,18 +84,20 @@ def test_a_training_is_not_over_while_the_loss_still_falls(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("aurocs", "kept"),
+    ("aurocs", "spread", "kept"),
     [
-        ([0.80, 0.95, 0.90, 0.85], 4),  # as far as 24 frames can tell
-        ([0.80, 0.95, 0.90, 0.70], 3),
-        ([0.70, 0.60, 0.50, 0.50], 2),  # an answer that is always the same is none
-        ([0.40, 0.30, 0.45, 0.44], 3),
+        ([0.80, 0.95, 0.90, 0.85], 1.0, 4),  # as far as 24 frames can tell
+        ([0.80, 1.00, 0.90, 0.85], 1.0, 4),  # by the error of 0.85, for that of 1 is 0
+        ([0.80, 0.95, 0.90, 0.70], 1.0, 3),
+        ([0.70, 0.60, 0.50, 0.50], 1.0, 2),
+        ([0.40, 0.30, 0.45, 0.44], 1.0, 3),
+        ([0.80, 0.95, 0.90, 0.85], 0.01, 2),  # answers all frames nearly alike
     ],
 )
 def test_the_latest_epoch_that_is_as_good_as_the_best_is_kept(
-    aurocs: list[float], kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aurocs: list[float], spread: float, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = (Scores(auroc, auroc, 1.0) for auroc in aurocs)
+    told = (Scores(auroc, auroc, 1.0, spread) for auroc in aurocs)
     monkeypatch.setattr("train.callbacks.score", lambda *_: next(told))
     _, state = train(0, Recipe(epochs=len(aurocs), batch_size=8), tmp_path / "run")
     assert (state.kept_epoch, state.kept and state.kept[0]) == (kept, aurocs[kept - 1])
@@ -104,7 +106,9 @@ def test_the_latest_epoch_that_is_as_good_as_the_best_is_kept(
 def test_the_error_of_an_auroc_is_that_of_its_paper() -> None:
     """Hanley & McNeil 1982: 51 abnormal and 58 normal images, area 0.893, standard error 0.032."""
     assert auroc_error(0.893, 51, 58) == pytest.approx(0.032, abs=6e-4)
-    assert auroc_error(1.0, 5, 20) == 0 < auroc_error(0.99, 5, 20)
+    assert auroc_error(0.9, 5, 100) == pytest.approx(0.0932, abs=1e-4), "few anomalies"
+    assert auroc_error(0.9, 100, 5) == pytest.approx(0.0463, abs=1e-4), "few good frames"
+    assert auroc_error(1.0, 5, 20) == 0
 
 
 class Killed(BaseException):
