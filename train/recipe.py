@@ -57,7 +57,7 @@ HEAD_RATE = 1e-3
 
 
 def epochs_for(frames: int) -> int:
-    """How many epochs a data set of so many frames gets, where it is not said: AUROC still rises after 30 of a hundred frames; docs/experiments.md."""
+    """How many epochs a data set of so many frames gets, where it is not said: a hundred frames are not learned in 30; docs/experiments.md."""
     return max(EPOCHS, math.ceil(FEWEST_SHOWN / frames))
 
 
