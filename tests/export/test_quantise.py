@@ -28,6 +28,7 @@ from train import vgg
 __all__ = ["bangles", "runs"]  # fixtures
 HW = (64, 96)
 ANYTHING = "auroc_drop=1,missed=99,flips=1,cam_correlation=-1,box_iou=0,fine_residual=1,speedup=0"
+TOO_FAST = f"{ANYTHING},speedup=1000"
 
 
 def frames(count: int, seed: int = 0) -> np.typing.NDArray[np.uint8]:
@@ -164,11 +165,11 @@ def test_int8_ships_only_through_the_gate(
     bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
 ) -> None:
     run, part = trained("slim", bangles, runs, module), tmp_path / "part.onnx"
-    done = module("export", run, "-o", part, "--precision", "int8", "--gate", "speedup=1000")
+    done = module("export", run, "-o", part, "--precision", "int8", "--gate", TOO_FAST)
     assert done.returncode == 2 and not part.exists()
     assert "no way to quantise passes the gate; nothing was written" in done.stderr and "Traceback" not in done.stderr
 
-    done = module("export", run, "-o", part, "--precision", "auto", "--gate", "speedup=1000")
+    done = module("export", run, "-o", part, "--precision", "auto", "--gate", TOO_FAST)
     assert done.returncode == 0 and json.loads(done.stdout)["precision"] == "fp32"
     page = (run / "export-report.html").read_text()
     assert "FP32 ships." in page and "speedup" in page and page.count('class="breach"') == 5
