@@ -82,6 +82,7 @@ def main(
     from edge_runtime.benchmark.material import bundled
     from edge_runtime.line.durable import write_bytes
     from edge_runtime.preprocess import prepare
+    from edge_runtime.saturation import saturates
     from export import convert
     from export.quantise import Scheme, quantise
 
@@ -92,7 +93,7 @@ def main(
     model.save(made.file(".keras"))
     _save_arrays(model, images, made.file(".npz"))
     forward = convert.forward(model)
-    for precision, graph in (("fp32", forward), ("int8", quantise(forward, images, Scheme()))):
+    for precision, graph in (("fp32", forward), ("int8", quantise(forward, images, Scheme(reduce_range=saturates())))):
         onnx.save(graph, made.file(f"-{precision}-forward.onnx"))
         explained = convert.explained(graph, model, "block3_conv4")
         write_bytes(made.file(f"-{precision}.onnx"), _file(explained, width, side, precision, images))

@@ -1,4 +1,4 @@
-"""One ONNX file, checked and ready to run. The only importer of onnxruntime."""
+"""One ONNX file, checked and ready to run."""
 
 import math
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from edge_runtime.head import Head
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
 from edge_runtime.onnx_forward import forward_only
 from edge_runtime.results import Array, Fine, Image, Prediction
+from edge_runtime.saturation import saturates
 
 HEAD_OUTPUTS = ("dense_weights", "dense_bias", "output_weights", "output_bias")
 FORWARD_OUTPUTS = ("logits", "block5_conv3")
@@ -75,6 +76,8 @@ class Model:
         options.add_session_config_entry(
             "session.load_model_format", "ONNX"
         )  # what was checked, whatever it looks like
+        if saturates():  # sum 8-bit weights exactly; 7-bit and float ones are computed as ever
+            options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 4  # what goes wrong is raised, and told once
         try:
             session = ort.InferenceSession(data, options, providers=[PROVIDERS["cpu"]])

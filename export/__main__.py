@@ -11,7 +11,6 @@ import onnx
 import typer
 from msgspec.structs import replace
 
-from edge_runtime.benchmark.hardware import hardware
 from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
 from edge_runtime.stored import to_dict
 
@@ -22,6 +21,7 @@ run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx")
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.model import Model
+from edge_runtime.saturation import saturates
 from export import intake
 from export.doubts import doubts
 from export.marked import marked
@@ -64,7 +64,7 @@ def main(
     reduce_range: Annotated[
         bool | None,
         typer.Option(
-            help="7-bit weights, for processors without VNNI, whose sums saturate. Default: as this PC's processor needs."
+            help="7-bit weights, for lines without VNNI, where 8-bit ones are slow. Default: as suits this PC's processor."
         ),
     ] = None,
     fine_layer: Annotated[
@@ -140,7 +140,7 @@ def main(
     if precision is not Precision.FP32:
         ranges = intake.calibration_frames(split, root, calibration_dir, settings.input_hw)
         if reduce_range is None:
-            reduce_range = hardware().saturates
+            reduce_range = saturates()
         choice = choose(plain, draft, forward, complete, ranges, asked, limits, reduce_range)
     if precision is Precision.INT8 and choice.described.precision != "int8":
         raise EdgeDetectError(

@@ -38,8 +38,8 @@ ONE_BY_ONE = {"CalibStridedMinMax": 1}
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """method: of METHODS. floating: convolutions kept in float. reduce_range: 7-bit
-    weights, for processors whose 8-bit sums saturate (AVX2 and AVX-512 without VNNI)."""
+    """method: of METHODS. floating: convolutions kept in float. reduce_range: 7-bit weights, which processors without VNNI
+    (AVX2, AVX-512) can sum in 16 bits; 8-bit ones are summed in a slower way there."""
 
     method: str = "minmax"
     floating: tuple[str, ...] = ()

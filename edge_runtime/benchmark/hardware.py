@@ -36,12 +36,6 @@ class Hardware:
         memory = "" if self.memory_gib is None else f", {self.memory_gib:.0f} GiB"
         return f"{self.cpu} ({told}), {self.cores} core{'s' * (self.cores != 1)}{memory}, {self.system}"
 
-    @property
-    def saturates(self) -> bool:
-        """Whether sums of U8 x S8 products are cut off at 16 bits: on x86 without VNNI. False where the system does not tell."""
-        is_x86 = any(name in self.system for name in ("x86_64", "AMD64"))
-        return is_x86 and self.features is not None and not {"VNNI", "AVX-VNNI", "AMX"} & set(self.features)
-
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -13,7 +13,6 @@ import pytest
 from msgspec.structs import replace
 
 from edge_runtime import inspector
-from edge_runtime.benchmark.hardware import Hardware
 from edge_runtime.errors import UsageError
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
@@ -329,17 +328,12 @@ def test_mistakes_get_one_clear_line(bangles: Path, runs: Path, module: Run, tmp
 
 @pytest.mark.xdist_group("export")
 @pytest.mark.parametrize(
-    ("asked", "features", "seven_bits"),
-    [
-        (None, ("AVX2",), True),
-        (None, ("AVX2", "VNNI"), False),
-        (False, ("AVX2",), False),
-        (True, ("AVX2", "VNNI"), True),
-    ],
+    ("asked", "saturates", "seven_bits"),
+    [(None, True, True), (None, False, False), (False, True, False), (True, False, True)],
 )
 def test_the_processor_says_how_many_bits_weights_get_unless_somebody_else_does(
     asked: bool | None,
-    features: tuple[str, ...],
+    saturates: bool,
     seven_bits: bool,
     bangles: Path,
     runs: Path,
@@ -353,7 +347,7 @@ def test_the_processor_says_how_many_bits_weights_get_unless_somebody_else_does(
     def choose(*arguments: object) -> None:
         raise Tried(arguments[-1])
 
-    monkeypatch.setattr(command, "hardware", lambda: Hardware("A", features, 2, None, "Linux x86_64"))
+    monkeypatch.setattr(command, "saturates", lambda: saturates)
     monkeypatch.setattr(precision, "choose", choose)
     run = trained("slim", bangles, runs, module)
     with pytest.raises(Tried, match=str(seven_bits)):

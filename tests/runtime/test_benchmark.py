@@ -16,7 +16,7 @@ from benchmarks.common import Spread, in_turns
 from benchmarks.reliability.line import until
 from edge_runtime.benchmark import profile
 from edge_runtime.benchmark.compare import changes, refuse_unlike
-from edge_runtime.benchmark.hardware import Hardware, hardware, peak_mib
+from edge_runtime.benchmark.hardware import hardware, peak_mib
 from edge_runtime.benchmark.material import make_frames
 from edge_runtime.benchmark.paced import Arrivals, miss_rate
 from edge_runtime.benchmark.profile import Profile
@@ -335,19 +335,3 @@ def test_a_profile_whose_provider_is_gone_is_ignored_with_a_word(
     tiny.write_frames(tmp_path / "frames", {"a.png": tiny.frame()})
     done = edge_detect("frames", "-m", model, "-o", "out")
     assert done.returncode == 1 and "asks for abacus, which is gone; ignored" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("system", "features", "saturates"),
-    [
-        ("Linux x86_64", ("AVX2", "AVX512"), True),
-        ("Linux x86_64", ("AVX2", "AVX512", "VNNI"), False),
-        ("Linux x86_64", ("AVX2", "AVX-VNNI"), False),
-        ("Windows AMD64", None, False),
-        ("Linux aarch64", ("NEON",), False),
-    ],
-)
-def test_int8_weights_get_7_bits_where_the_processor_would_cut_off_sums(
-    system: str, features: tuple[str, ...] | None, saturates: bool
-) -> None:
-    assert Hardware("A", features, 2, None, system).saturates is saturates

@@ -1,0 +1,51 @@
+"""An INT8 file answers alike on every processor, also where sums of 8-bit products are cut off at 16 bits."""
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_runtime import saturation
+from edge_runtime.benchmark.hardware import hardware
+from edge_runtime.model import Model
+from export.convert import explained, fold, forward, with_manifest
+from export.quantise import Scheme, quantise
+from tests import tiny
+from tests.export.runs import described
+from tests.export.test_quantise import HW, frames
+from tests.train.test_vgg import randomised
+
+
+def test_the_sum_that_is_asked_for_is_what_its_docstring_says() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["a", "b"], ["sum"])],
+        "g",
+        [helper.make_tensor_value_info("a", TensorProto.UINT8, [1, 2])],
+        [helper.make_tensor_value_info("sum", TensorProto.INT32, [1, 1])],
+        [numpy_helper.from_array(np.full((2, 1), 127, np.int8), "b")],
+    )
+    asked = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert asked.SerializeToString() == saturation.A_SUM
+
+
+def test_processors_without_vnni_saturate() -> None:
+    """Where Linux tells what an x86 processor has, the sum agrees."""
+    here = hardware()
+    if here.features is None or "AVX2" not in here.features:
+        pytest.skip("the system does not tell, or it is no such processor")
+    assert saturation.saturates() is not bool({"VNNI", "AVX-VNNI", "AMX"} & set(here.features))
+
+
+def test_weights_of_8_bits_are_summed_exactly() -> None:
+    """As in arithmetic with floats, which nothing cuts off: by onnxruntime without its integer kernels."""
+    plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
+    graph = quantise(forward(plain), frames(16), Scheme())
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    exact = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    model = Model.from_bytes(with_manifest(explained(graph, plain, "block3_conv4"), tiny.manifest(input_hw=HW)))
+    white = np.full((1, *HW, 3), 255, np.uint8)
+    for images in (frames(8, seed=1), white):
+        (logits,) = exact.run(["logits"], {"image": images})
+        found = np.stack([one.logits for one in model.predict(images)])
+        assert np.abs(found - logits).max() < 0.02 * np.abs(logits).max()
