@@ -107,7 +107,7 @@ class Quantisation(_Strict, frozen=True):
     scheme: how it was made. frames: that ranges were measured on. auroc_drop: of the image AUROC. missed: defects that
     float catches and this does not. flips: share of the verdicts that differ. cam_correlation, box_iou: medians, the latter
     over frames both reject. fine_residual: the farthest that a fine map was from adding up, per logit of evidence. speedup:
-    of a frame that passes, on the PC that exported it.
+    of a frame that passes, on the PC that exported it. reduced_range: whether weights have 7 bits.
     """
 
     scheme: str
@@ -119,6 +119,7 @@ class Quantisation(_Strict, frozen=True):
     box_iou: float
     fine_residual: float
     speedup: float
+    reduced_range: bool = False
 
 
 class Golden(_Strict, frozen=True):

@@ -96,6 +96,11 @@ class Model:
         _check_interface(session, manifest)
         head, forward = _read_head(session, manifest), None
         if chosen != PROVIDERS["cpu"]:
+            if saturates() and manifest.quantisation and not manifest.quantisation.reduced_range:
+                raise ModelError(
+                    f"can't be run by --provider {provider} on this processor, which cuts off sums of its 8-bit weights there; "
+                    "leave the provider out, or export the model with --reduce-range"
+                )
             forward = _started(forward_only(data, FORWARD_OUTPUTS), chosen, options.intra_op_num_threads)
         return cls(manifest, found, head, session, forward)
 

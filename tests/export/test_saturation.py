@@ -1,18 +1,24 @@
 """An INT8 file answers alike on every processor, also where sums of 8-bit products are cut off at 16 bits."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
+from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_runtime import model as runtime
 from edge_runtime import saturation
 from edge_runtime.benchmark.hardware import hardware
+from edge_runtime.errors import ModelError
 from edge_runtime.model import Model
 from export.convert import explained, fold, forward, with_manifest
 from export.quantise import Scheme, quantise
 from tests import tiny
 from tests.export.runs import described
-from tests.export.test_quantise import HW, frames
+from tests.export.test_quantise import FINE, HW, frames
 from tests.train.test_vgg import randomised
 
 
@@ -49,3 +55,26 @@ def test_weights_of_8_bits_are_summed_exactly() -> None:
         (logits,) = exact.run(["logits"], {"image": images})
         found = np.stack([one.logits for one in model.predict(images)])
         assert np.abs(found - logits).max() < 0.02 * np.abs(logits).max()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("reduced_range", [False, True])
+@pytest.mark.parametrize("saturates", [False, True])
+def test_another_engine_gets_no_weights_that_it_would_sum_wrongly(
+    precision: str, reduced_range: bool, saturates: bool, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Started(Exception):
+        pass
+
+    def started(*_: object) -> None:
+        raise Started
+
+    monkeypatch.setattr(runtime, "execution_provider", lambda name: runtime.PROVIDERS[name])
+    monkeypatch.setattr(runtime, "saturates", lambda: saturates)
+    monkeypatch.setattr(runtime, "_started", started)
+    quantisation = replace(FINE, reduced_range=reduced_range) if precision == "int8" else None
+    manifest = tiny.manifest(precision=precision, quantisation=quantisation)
+    file = with_manifest(onnx.load(tiny_model), manifest)
+    refused = saturates and precision == "int8" and not reduced_range
+    with pytest.raises(ModelError if refused else Started, match="cuts off sums" if refused else None):
+        Model.from_bytes(file, provider="openvino")
