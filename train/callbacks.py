@@ -11,12 +11,15 @@ import keras
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
+from edge_runtime.results import Array
 from train import checkpoint
 from train.data import Samples
 
 AS_GOOD = 2.0
 """Standard errors by which an epoch may fall behind the best. With few validation frames their best epoch is mostly luck, and an early
-one; the last ones, learned at a falling rate, are better on other frames: docs/experiments.md."""
+one: docs/experiments.md."""
+LATE = 1
+"""How much more the weights of late epochs count in the average: those of epoch t as t ** LATE, about."""
 LEAST_SPREAD = 0.1
 """Logits. Margins that lie closer together are those of a network that answers all frames alike: how it ranks them is luck."""
 
@@ -76,17 +79,25 @@ class Keep(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no ty
     patience neither AUROC nor loss has become better."""
 
     def __init__(
-        self, net: keras.Model, classifier: keras.Model, validation: Samples, patience: int, state: checkpoint.State
+        self,
+        net: keras.Model,
+        classifier: keras.Model,
+        validation: Samples,
+        patience: int,
+        state: checkpoint.State,
+        averaged: bool,
     ) -> None:
-        """net: what learns. classifier: the same in float32, which gets its weights and is scored."""
+        """net: what learns. classifier: the same in float32, which gets its weights and is scored; averaged: over all epochs of the phase so
+        far, which ranks new frames better than any one of them where frames are few: docs/experiments.md."""
         super().__init__()
+        self.averaged = averaged
         self.net, self.classifier = net, classifier
         self.validation, self.patience, self.state = validation, patience, state
         good, anomalies = np.bincount(validation.labels, minlength=2)
         self.counts = int(good), int(anomalies)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.classifier.set_weights(self.net.get_weights())
+        self.classifier.set_weights(self._weights(epoch))
         scores, state = score(self.classifier, self.validation), self.state
         figures = (logs or {}) | {
             "val_auroc": scores.auroc,
@@ -108,6 +119,16 @@ class Keep(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no ty
         better = max(int(np.argmax(np.round(aurocs, 3))), int(np.argmin(losses))) + 1
         if min(epoch + 1, len(aurocs) - better) >= self.patience:
             self.model.stop_training = True
+
+    def _weights(self, epoch: int) -> list[Array]:
+        """A running average that forgets as it should when it does not know how long it will run: polynomial decay, Shamir & Zhang 2013."""
+        learned = self.net.get_weights()
+        if not self.averaged:
+            return list(learned)
+        before = (self.state.average if epoch else []) or learned
+        share = np.float32((LATE + 1) / (epoch + 1 + LATE))
+        self.state.average = [old + share * (new - old) for old, new in zip(before, learned, strict=True)]
+        return self.state.average
 
 
 class SaveState(keras.callbacks.Callback):  # type: ignore[misc]

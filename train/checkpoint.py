@@ -20,7 +20,7 @@ NAME = "checkpoint.npz"
 class State:
     """Where a training stands. phase, epoch: index of the phase, and its finished epochs. history: a figure per epoch
     that was validated. kept: the Scores of the one that is kept, and kept_epoch its number. weights, optimizer,
-    kept_weights: variables in the model's own order."""
+    average, kept_weights: variables in the model's own order; average: of the weights of this phase's epochs, where they are averaged."""
 
     phase: int = 0
     epoch: int = 0
@@ -29,10 +29,11 @@ class State:
     kept_epoch: int = 0
     weights: list[Array] = field(default_factory=list)
     optimizer: list[Array] = field(default_factory=list)
+    average: list[Array] = field(default_factory=list)
     kept_weights: list[Array] = field(default_factory=list)
 
 
-LISTS = ("weights", "optimizer", "kept_weights")
+LISTS = ("weights", "optimizer", "average", "kept_weights")
 
 
 def save(folder: Path, state: State) -> None:

@@ -103,6 +103,29 @@ def test_the_latest_epoch_that_is_as_good_as_the_best_is_kept(
     assert (state.kept_epoch, state.kept and state.kept[0]) == (kept, aurocs[kept - 1])
 
 
+@pytest.mark.parametrize(
+    ("made", "asked", "averaged"), [(build_plain, True, True), (build_plain, False, False), (build, True, False)]
+)
+def test_what_is_kept_is_the_average_of_all_epochs_where_that_is_asked_for_and_there_is_no_batchnorm(
+    made: fit.Build, asked: bool, averaged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weighed by the number of the epoch; the dense layers' own epochs don't count."""
+    saved: list[list[Array]] = []
+    save = checkpoint.save
+
+    def note(folder: Path, state: State) -> None:
+        saved.append(state.weights)
+        save(folder, state)
+
+    monkeypatch.setattr(checkpoint, "save", note)
+    monkeypatch.setattr("train.callbacks.score", lambda *_: Scores(0.8, 0.8, 1.0, 1.0))
+    model, state = train(0, Recipe(epochs=3, batch_size=8, head_epochs=2, averaged=asked), tmp_path / "run", made)
+    assert (len(saved), state.kept_epoch) == (5, 5)
+    for found, *learned in zip(model.get_weights(), *saved[2:], strict=True):
+        expected = np.average(learned, axis=0, weights=[1, 2, 3]) if averaged else learned[-1]
+        assert np.allclose(found, expected, atol=1e-6)
+
+
 def test_the_error_of_an_auroc_is_that_of_its_paper() -> None:
     """Hanley & McNeil 1982: 51 abnormal and 58 normal images, area 0.893, standard error 0.032."""
     assert auroc_error(0.893, 51, 58) == pytest.approx(0.032, abs=6e-4)
@@ -120,7 +143,16 @@ def test_a_killed_training_ends_as_if_it_had_never_been_interrupted(
     made: fit.Build, precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed twice: between two epochs on crops, and between two epochs of the rest."""
-    recipe = Recipe(epochs=2, batch_size=8, paste=0.3, warm_up=2, head_epochs=1, frozen_blocks=2, precision=precision)
+    recipe = Recipe(
+        epochs=2,
+        batch_size=8,
+        paste=0.3,
+        warm_up=2,
+        head_epochs=1,
+        frozen_blocks=2,
+        precision=precision,
+        averaged=True,
+    )
     whole, expected = train(0, recipe, tmp_path / "whole", made)
     save, kills = checkpoint.save, [(0, 1), (2, 1)]
 
