@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.manifest import Manifest
     from edge_runtime.results import Image
+    from export.quantise import Scheme
 
 FULL, SLIM = 1.0, 0.25
 MARGIN = -4.0
@@ -82,9 +83,8 @@ def main(
     from edge_runtime.benchmark.material import bundled
     from edge_runtime.line.durable import write_bytes
     from edge_runtime.preprocess import prepare
-    from edge_runtime.saturation import saturates
     from export import convert
-    from export.quantise import Scheme, quantise
+    from export.quantise import quantise
 
     made = Made(out, width, side)
     out.mkdir(parents=True, exist_ok=True)
@@ -93,10 +93,18 @@ def main(
     model.save(made.file(".keras"))
     _save_arrays(model, images, made.file(".npz"))
     forward = convert.forward(model)
-    for precision, graph in (("fp32", forward), ("int8", quantise(forward, images, Scheme(reduce_range=saturates())))):
+    for precision, graph in (("fp32", forward), ("int8", quantise(forward, images, _scheme()))):
         onnx.save(graph, made.file(f"-{precision}-forward.onnx"))
         explained = convert.explained(graph, model, "block3_conv4")
         write_bytes(made.file(f"-{precision}.onnx"), _file(explained, width, side, precision, images))
+
+
+def _scheme() -> "Scheme":
+    """With as many bits as suit this processor, as an export on it has."""
+    from edge_runtime.saturation import saturates
+    from export.quantise import Scheme
+
+    return Scheme(reduce_range=saturates())
 
 
 def _random(width: float, side: int, images: "Image") -> Any:
@@ -151,7 +159,8 @@ def _manifest(width: float, side: int, precision: str) -> "Manifest":
 
     with as_file(files("edge_runtime.demo") / "model.onnx") as path:
         bundled = Model.load(path).manifest
-    nothing = msgspec.convert(dict.fromkeys(Quantisation.__struct_fields__, 0) | {"scheme": "minmax"}, Quantisation)
+    zeros = dict.fromkeys(Quantisation.__struct_fields__, 0)
+    nothing = msgspec.convert(zeros | {"scheme": str(_scheme())}, Quantisation)
     return replace(
         bundled,
         product="random weights",

@@ -101,13 +101,17 @@ class Parity(_Strict, frozen=True):
     versions: dict[str, str]
 
 
+REDUCED_RANGE = "reduced range"
+"""Stands in a scheme of 7-bit weights."""
+
+
 class Quantisation(_Strict, frozen=True):
     """What INT8 costs against the same network in float, on the validation frames; each with its own levels.
 
     scheme: how it was made. frames: that ranges were measured on. auroc_drop: of the image AUROC. missed: defects that
     float catches and this does not. flips: share of the verdicts that differ. cam_correlation, box_iou: medians, the latter
     over frames both reject. fine_residual: the farthest that a fine map was from adding up, per logit of evidence. speedup:
-    of a frame that passes, on the PC that exported it. reduced_range: whether weights have 7 bits.
+    of a frame that passes, on the PC that exported it.
     """
 
     scheme: str
@@ -119,7 +123,11 @@ class Quantisation(_Strict, frozen=True):
     box_iou: float
     fine_residual: float
     speedup: float
-    reduced_range: bool = False
+
+    @property
+    def reduced_range(self) -> bool:
+        """Whether weights have 7 bits."""
+        return REDUCED_RANGE in self.scheme
 
 
 class Golden(_Strict, frozen=True):

@@ -98,8 +98,8 @@ class Model:
         if chosen != PROVIDERS["cpu"]:
             if saturates() and manifest.quantisation and not manifest.quantisation.reduced_range:
                 raise ModelError(
-                    f"can't be run by --provider {provider} on this processor, which cuts off sums of its 8-bit weights there; "
-                    "leave the provider out, or export the model with --reduce-range"
+                    f"has 8-bit weights, with which {provider} computes wrong sums on this processor, as it has no VNNI; use "
+                    "--provider cpu, or export the model with --reduce-range"
                 )
             forward = _started(forward_only(data, FORWARD_OUTPUTS), chosen, options.intra_op_num_threads)
         return cls(manifest, found, head, session, forward)

@@ -64,7 +64,7 @@ def main(
     reduce_range: Annotated[
         bool | None,
         typer.Option(
-            help="7-bit weights, for lines without VNNI, where 8-bit ones are slow. Default: as suits this PC's processor."
+            help="7-bit weights, for lines whose processor has no VNNI (edge-detect info tells): 8-bit ones are slow there. Default: as suits this PC."
         ),
     ] = None,
     fine_layer: Annotated[

@@ -14,7 +14,6 @@ from edge_runtime.manifest import Quantisation
 from edge_runtime.model import Model
 from edge_runtime.results import Array, Box, Image, agreement, probability
 from export.candidate import Candidate
-from export.quantise import Scheme
 
 ROUNDS = 25
 FAR = 1e9
@@ -64,7 +63,7 @@ def adjusted(settings: str) -> Limits:
     return limits
 
 
-def compare(plain: Candidate, small: Candidate, scheme: Scheme, frames: int, images: Image) -> Quantisation:
+def compare(plain: Candidate, small: Candidate, scheme: str, frames: int, images: Image) -> Quantisation:
     """plain: in float; small: in INT8. Boxes are compared before they follow outlines. frames: that its ranges were measured on; images: the validation frames."""
     labels = plain.seen.labels
     reject, reject_small = (_rejected(one) for one in (plain, small))
@@ -78,7 +77,7 @@ def compare(plain: Candidate, small: Candidate, scheme: Scheme, frames: int, ima
     correlations = [correlation(a, b) for a, b in zip(plain.seen.coarse, small.seen.coarse, strict=True)]
     auroc, auroc_small = (float(roc_auc_score(labels, one.seen.margins)) for one in (plain, small))
     return Quantisation(
-        scheme=str(scheme),
+        scheme=scheme,
         frames=frames,
         auroc_drop=auroc - auroc_small,
         missed=int((reject & ~reject_small & (labels == 1)).sum()),
@@ -87,7 +86,6 @@ def compare(plain: Candidate, small: Candidate, scheme: Scheme, frames: int, ima
         box_iou=statistics.median(overlaps) if overlaps else 1.0,
         fine_residual=min(small.fine_residual, FAR),
         speedup=_speedup(plain.runtime, small.runtime, images),
-        reduced_range=scheme.reduce_range,
     )
 
 

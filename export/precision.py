@@ -66,7 +66,7 @@ def choose(
         except EdgeDetectError as err:
             print(f"INT8, {scheme}: refused: {err}", file=sys.stderr)
             continue
-        found = gate.compare(plain, small, scheme, len(calibration), asked.images)
+        found = gate.compare(plain, small, str(scheme), len(calibration), asked.images)
         breaches = [*limits.breaches(found), *_unsteady(small)]
         attempts.append(Attempt(found, tuple(breaches), graph.ByteSize()))
         if not breaches:

@@ -22,6 +22,7 @@ from onnxruntime.quantization.qdq_loss_debug import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from edge_runtime.manifest import REDUCED_RANGE
 from edge_runtime.results import Image
 
 QUANTISED = ("Conv", "Relu", "MaxPool")
@@ -47,7 +48,7 @@ class Scheme:
 
     def __str__(self) -> str:
         kept = f", {len(self.floating)} of its convolutions in float" if self.floating else ""
-        return f"{self.method}{kept}{', reduced range' if self.reduce_range else ''}"
+        return f"{self.method}{kept}{f', {REDUCED_RANGE}' if self.reduce_range else ''}"
 
 
 class _Frames(CalibrationDataReader):  # type: ignore[misc]

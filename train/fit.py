@@ -13,7 +13,7 @@ from train.batches import Batches, WarmUp
 from train.callbacks import Keep, Progress, SaveState
 from train.data import Samples
 from train.place import where_loss, with_cells
-from train.recipe import BLOCKS, Phase, Precision, Recipe, phases
+from train.recipe import FEW, WHOLE, Phase, Precision, Recipe, phases
 from train.vgg import freeze
 
 Build = Callable[[tuple[int, int], Precision], keras.Model]
@@ -83,8 +83,9 @@ def _run(
     shuffle = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_at(epoch))
     before = 0 if phase.crops else len(state.history.get("val_auroc", ())) - state.epoch
     told = [Progress(phase.name, state.epoch, before), SaveState(net, folder, state)]
+    few = len(train.frames) + len(validation.frames) < FEW
     has_batch_norm = any(isinstance(one, BatchNormalization) for one in net.layers)
-    averaged = recipe.averaged and phase.frozen_blocks < BLOCKS and not has_batch_norm
+    averaged = few and phase.name == WHOLE and not has_batch_norm
     validated = [] if phase.crops else [Keep(net, model, validation, recipe.patience, state, averaged)]
     if state.epoch < phase.epochs:
         both.fit(

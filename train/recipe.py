@@ -14,8 +14,7 @@ UNSAID = 0
 """Epochs or patience, before the frames are counted."""
 EPOCHS, FEWEST_SHOWN = 30, 16_000
 FEW = 250
-"""Frames below which the weights of all epochs are averaged. It helps with a hundred, and neither helps nor harms with twice so many
-as these: docs/experiments.md."""
+"""Frames below which the weights of all epochs are averaged: it helped with a hundred and did not with 459; docs/experiments.md."""
 PATIENCE, PATIENT_SHARE = 10, 3
 """Epochs at least, and the part of all epochs: with few frames an epoch is a handful of steps."""
 
@@ -29,7 +28,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     first whole frame. head_epochs: epochs in which only the dense layers learn, and frozen_blocks: blocks that keep the
     weights they came with; for networks that start from weights. precision: what the convolutions compute in while they learn;
     the network is validated and saved as float32. hardest: share of the groups of frames to learn from, those that the first weights
-    find hard; 1 for all. averaged: whether to validate and keep the average of the epochs' weights, where there is no BatchNorm."""
+    find hard; 1 for all."""
 
     epochs: int = EPOCHS
     batch_size: int = 16
@@ -42,7 +41,6 @@ class Recipe(Struct, frozen=True, kw_only=True):
     frozen_blocks: int = 0
     precision: Precision = "float32"
     hardest: float = 1.0
-    averaged: bool = False
     augmentation: Augmentation = Augmentation()
 
 
@@ -58,6 +56,8 @@ class Phase:
 
 
 HEAD_RATE = 1e-3
+WHOLE = "epoch"
+"""Name of the phase in which all blocks learn, but for those that are frozen."""
 
 
 def epochs_for(frames: int) -> int:
@@ -66,10 +66,9 @@ def epochs_for(frames: int) -> int:
 
 
 def settled(recipe: Recipe, frames: int) -> Recipe:
-    """With what is left to the number of frames: epochs and patience where they were not said, and whether weights are averaged."""
+    """With the epochs, and the patience, that were left to the number of frames."""
     epochs = recipe.epochs or epochs_for(frames)
-    patience = recipe.patience or max(PATIENCE, math.ceil(epochs / PATIENT_SHARE))
-    return replace(recipe, epochs=epochs, patience=patience, averaged=frames < FEW)
+    return replace(recipe, epochs=epochs, patience=recipe.patience or max(PATIENCE, math.ceil(epochs / PATIENT_SHARE)))
 
 
 def phases(recipe: Recipe) -> list[Phase]:
@@ -77,6 +76,6 @@ def phases(recipe: Recipe) -> list[Phase]:
     wanted = [
         Phase("warm-up", recipe.warm_up, recipe.learning_rate, recipe.frozen_blocks, crops=True),
         Phase("head", recipe.head_epochs, HEAD_RATE, frozen_blocks=BLOCKS),
-        Phase("epoch", recipe.epochs, recipe.learning_rate, frozen_blocks=recipe.frozen_blocks),
+        Phase(WHOLE, recipe.epochs, recipe.learning_rate, frozen_blocks=recipe.frozen_blocks),
     ]
     return [phase for phase in wanted if phase.epochs]

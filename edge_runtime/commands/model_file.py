@@ -15,6 +15,7 @@ def info(
     """Show what a model file says about itself."""
     from edge_runtime.describe import described
     from edge_runtime.model import Model, available_providers
+    from edge_runtime.saturation import saturates
     from edge_runtime.stored import to_dict
 
     loaded = Model.load(model)
@@ -23,6 +24,7 @@ def info(
         return
     told = {"file": f"sha256 {loaded.sha256}", **described(loaded.manifest)}
     told["providers"] = f"{', '.join(available_providers())} (of the onnxruntime installed here)"
+    told["8-bit sums"] = "slow on this processor: export --reduce-range" if saturates() else "fast on this processor"
     for name, value in told.items():
         console.out(f"{name:14} {value}")
 

@@ -44,6 +44,8 @@ def test_processors_without_vnni_saturate() -> None:
 
 def test_weights_of_8_bits_are_summed_exactly() -> None:
     """As in arithmetic with floats, which nothing cuts off: by onnxruntime without its integer kernels."""
+    if not saturation.saturates():
+        pytest.skip("this processor sums exactly in any case")
     plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
     graph = quantise(forward(plain), frames(16), Scheme())
     options = ort.SessionOptions()
@@ -72,9 +74,9 @@ def test_another_engine_gets_no_weights_that_it_would_sum_wrongly(
     monkeypatch.setattr(runtime, "execution_provider", lambda name: runtime.PROVIDERS[name])
     monkeypatch.setattr(runtime, "saturates", lambda: saturates)
     monkeypatch.setattr(runtime, "_started", started)
-    quantisation = replace(FINE, reduced_range=reduced_range) if precision == "int8" else None
+    quantisation = replace(FINE, scheme=str(Scheme(reduce_range=reduced_range))) if precision == "int8" else None
     manifest = tiny.manifest(precision=precision, quantisation=quantisation)
     file = with_manifest(onnx.load(tiny_model), manifest)
     refused = saturates and precision == "int8" and not reduced_range
-    with pytest.raises(ModelError if refused else Started, match="cuts off sums" if refused else None):
+    with pytest.raises(ModelError if refused else Started, match="wrong sums" if refused else None):
         Model.from_bytes(file, provider="openvino")

@@ -104,12 +104,12 @@ def test_the_latest_epoch_that_is_as_good_as_the_best_is_kept(
 
 
 @pytest.mark.parametrize(
-    ("made", "asked", "averaged"), [(build_plain, True, True), (build_plain, False, False), (build, True, False)]
+    ("made", "few", "averaged"), [(build_plain, 73, True), (build_plain, 72, False), (build, 73, False)]
 )
-def test_what_is_kept_is_the_average_of_all_epochs_where_that_is_asked_for_and_there_is_no_batchnorm(
-    made: fit.Build, asked: bool, averaged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_kept_is_the_average_of_all_epochs_where_frames_are_few_and_there_is_no_batchnorm(
+    made: fit.Build, few: int, averaged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weighed by the number of the epoch; the dense layers' own epochs don't count."""
+    """Here are 72. Weighed by the number of the epoch; the dense layers' own epochs don't count."""
     saved: list[list[Array]] = []
     save = checkpoint.save
 
@@ -117,9 +117,10 @@ def test_what_is_kept_is_the_average_of_all_epochs_where_that_is_asked_for_and_t
         saved.append(state.weights)
         save(folder, state)
 
+    monkeypatch.setattr(fit, "FEW", few)
     monkeypatch.setattr(checkpoint, "save", note)
     monkeypatch.setattr("train.callbacks.score", lambda *_: Scores(0.8, 0.8, 1.0, 1.0))
-    model, state = train(0, Recipe(epochs=3, batch_size=8, head_epochs=2, averaged=asked), tmp_path / "run", made)
+    model, state = train(0, Recipe(epochs=3, batch_size=8, head_epochs=2), tmp_path / "run", made)
     assert (len(saved), state.kept_epoch) == (5, 5)
     for found, *learned in zip(model.get_weights(), *saved[2:], strict=True):
         expected = np.average(learned, axis=0, weights=[1, 2, 3]) if averaged else learned[-1]
@@ -143,18 +144,9 @@ def test_a_killed_training_ends_as_if_it_had_never_been_interrupted(
     made: fit.Build, precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed twice: between two epochs on crops, and between two epochs of the rest."""
-    recipe = Recipe(
-        epochs=2,
-        batch_size=8,
-        paste=0.3,
-        warm_up=2,
-        head_epochs=1,
-        frozen_blocks=2,
-        precision=precision,
-        averaged=True,
-    )
+    recipe = Recipe(epochs=3, batch_size=8, paste=0.3, warm_up=2, head_epochs=1, frozen_blocks=2, precision=precision)
     whole, expected = train(0, recipe, tmp_path / "whole", made)
-    save, kills = checkpoint.save, [(0, 1), (2, 1)]
+    save, kills = checkpoint.save, [(0, 1), (2, 2)]
 
     def save_and_die(folder: Path, state: State) -> None:
         save(folder, state)
