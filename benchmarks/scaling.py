@@ -95,7 +95,7 @@ def measured(model: Path, originals: list[Path], count: int, cores: int, out: Pa
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out) as folder:
         _fill(Path(folder, "frames"), originals, count)
-        inspect = [sys.executable, "-m", "edge_runtime.cli", "inspect", f"{folder}/frames", "-m", str(model)]
+        inspect = [sys.executable, "-m", "edge_runtime", "inspect", f"{folder}/frames", "-m", str(model)]
         inspect += ["-o", f"{folder}/out", "--save", "none", "--json", "--exit-zero"]
         first_s, whole_s, peak = _timed(inspect, cores)
         with (Path(folder, "out", "results.jsonl")).open() as rows:

@@ -96,7 +96,7 @@ def _run() -> None:
 
 
 def main() -> None:
-    """Entry point. Whatever a person can mend ends as one line; a defect of ours as a traceback, and never with the
+    """Whatever a person can mend ends as one line; a defect of ours as a traceback, and never with the
     exit code that means "anomalies found"."""
     signal.signal(signal.SIGINT, lambda *_: console.stop())
     nowhere = open(os.devnull, "w")  # noqa: SIM115  # for what is started without a console
@@ -114,7 +114,3 @@ def main() -> None:
         if str(err).startswith("DLL load failed"):
             console.say("error: Windows lacks a library that this needs; docs/install.md tells which there may be")
         raise SystemExit(Exit.NOT_DONE) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -69,6 +69,10 @@ class Model:
         chosen = execution_provider(provider)
         found, sealed = onnx_file.fingerprint(data, sha256)
         onnx_file.check(data)
+        manifest = _read_manifest(data)
+        if not sealed:
+            raise ModelError("has no seal at its end: it was cut off, or changed after its export; export it again")
+        cut_off = manifest.quantisation is not None and not manifest.quantisation.reduced_range and saturates()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
@@ -76,27 +80,17 @@ class Model:
         options.add_session_config_entry(
             "session.load_model_format", "ONNX"
         )  # what was checked, whatever it looks like
-        if saturates():  # sum 8-bit weights exactly; 7-bit and float ones are computed as ever
+        if cut_off:  # exact sums, for half a second of the start
             options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 4  # what goes wrong is raised, and told once
         try:
             session = ort.InferenceSession(data, options, providers=[PROVIDERS["cpu"]])
-            text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         except Exception as err:  # onnxruntime raises a dozen unrelated classes for a bad file
             raise ModelError(f"is no ONNX model that can be run ({first_line(err)})") from None
-        if text is None:
-            raise ModelError(
-                "is an ONNX model, but was not exported by edge-detect: it has no manifest. Make one with python -m export"
-            )
-        if len(text) > MAX_MANIFEST:
-            raise ModelError(f"its manifest has {len(text):,} characters; {MAX_MANIFEST:,} are the most")
-        manifest = parse(text)
-        if not sealed:
-            raise ModelError("has no seal at its end: it was cut off, or changed after its export; export it again")
         _check_interface(session, manifest)
         head, forward = _read_head(session, manifest), None
         if chosen != PROVIDERS["cpu"]:
-            if saturates() and manifest.quantisation and not manifest.quantisation.reduced_range:
+            if cut_off:
                 raise ModelError(
                     f"has 8-bit weights, with which {provider} computes wrong sums on this processor, as it has no VNNI; use "
                     "--provider cpu, or export the model with --reduce-range"
@@ -136,6 +130,17 @@ class Model:
             Prediction(one, cells, below)
             for one, cells, below in zip(logits, activations, fine or [None] * len(images), strict=True)
         ]
+
+
+def _read_manifest(data: bytes) -> Manifest:
+    text = onnx_file.metadata(data, METADATA_KEY)
+    if text is None:
+        raise ModelError(
+            "is an ONNX model, but was not exported by edge-detect: it has no manifest. Make one with python -m export"
+        )
+    if len(text) > MAX_MANIFEST:
+        raise ModelError(f"its manifest has {len(text):,} characters; {MAX_MANIFEST:,} are the most")
+    return parse(text)
 
 
 def _per_frame(manifest: Manifest) -> tuple[str, ...]:

@@ -12,13 +12,14 @@ from edge_runtime.errors import ModelError
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
 # Message fields by number, from onnx.proto3.
-_MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 7, 8, 25
+_MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA, _MODEL_FUNCTION = 7, 8, 14, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE_INITIALIZER = 1, 5, 15
 _NODE_ATTRIBUTE, _NODE_DOMAIN = 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 _ATTRIBUTE_SPARSE_TENSOR, _ATTRIBUTE_SPARSE_TENSORS = 22, 23
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _OPSET_DOMAIN = 1
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _NODE_OPERATOR = 4
 _MAX_DEPTH = 16
 
@@ -92,6 +93,7 @@ def check(data: bytes) -> None:
     """Raises ModelError for a file that is no ONNX, reads weights from elsewhere, or brings operators of its own."""
     if data[4:8] == b"ORTM":
         raise ModelError("is in onnxruntime's own format; only ONNX can be checked")
+    has_graph = False
     try:
         for number, value in fields(memoryview(data)):
             if number == _MODEL_FUNCTION:
@@ -101,9 +103,26 @@ def check(data: bytes) -> None:
                     if inner == _OPSET_DOMAIN:
                         _check_domain(domain)
             if number == _MODEL_GRAPH:
+                has_graph = True
                 _check_graph(value, 0)
     except (IndexError, ValueError):
         raise ModelError("is no ONNX model: it can't be parsed to its end") from None
+    if not has_graph:
+        raise ModelError("is no ONNX model: it holds no network")
+
+
+def metadata(data: bytes, key: str) -> str | None:
+    """What a file that `check` has passed says under a key; the last where it says several things. Raises ModelError."""
+    found = None
+    for number, entry in fields(memoryview(data)):
+        if number == _MODEL_METADATA:
+            parts = dict(fields(entry))
+            if bytes(parts.get(_ENTRY_KEY, b"")) == key.encode():
+                found = parts.get(_ENTRY_VALUE)
+    try:
+        return None if found is None else bytes(found).decode()
+    except UnicodeDecodeError:
+        raise ModelError(f"its {key} is no text; export it again") from None
 
 
 def _check_graph(graph: memoryview, depth: int) -> None:

@@ -88,7 +88,7 @@ def cold_start_ms(trial: Trial, out: Path) -> float:
         sys.executable,
         "-P",
         "-m",
-        "edge_runtime.cli",
+        "edge_runtime",
         "inspect",
         trial.frames[0],
         "-m",
@@ -131,7 +131,7 @@ def tuning(trial: Trial, cores: int, providers: Sequence[str], scratch: Path, sa
 
 
 def _answers_alike(model: str, provider: str, say: Say) -> bool:
-    command = [sys.executable, "-P", "-m", "edge_runtime.cli", "check", model, "--provider", provider]
+    command = [sys.executable, "-P", "-m", "edge_runtime", "check", model, "--provider", provider]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         say(f"{provider} is left out: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'check fails'}")

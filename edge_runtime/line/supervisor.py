@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from edge_runtime.errors import EdgeDetectError
+from edge_runtime.line import process
 from edge_runtime.line.events import Began, Done, Ended, Event, Failed, PutOff, Ready, decode
 from edge_runtime.line.job import Job
 
@@ -122,12 +123,7 @@ class Supervisor:
         self._under_way.clear()
         self._silence_s = SILENCE_S
         try:
-            worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "edge_runtime.line.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Ctrl-C is for us
-            )
+            worker = process.worker()
         except OSError as err:
             raise EdgeDetectError(f"{sys.executable}: the worker can't be started: {err.strerror}") from None
         with self._sending:

@@ -1,4 +1,4 @@
-"""The process that does the work: `python -m edge_runtime.line.worker`, started by supervisor.py.
+"""The process that does the work: `python -m edge_runtime.line.worker`, started by process.py.
 
 Standard input brings the job, one line, and later `stop`, one line; where it ends without that, the supervisor is gone and so is
 the worker. Standard output carries events. Whatever else prints goes to standard error.
@@ -47,7 +47,10 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     channel = Channel()
     control = open(os.dup(0), "rb")  # noqa: SIM115  # its thread reads until the process ends
-    job = Job.from_json(control.readline())
+    asked = control.readline()
+    if not asked:  # the command line asked for nothing that can be done
+        return
+    job = Job.from_json(asked)
     threading.Thread(target=_obey, args=(control, stop), daemon=True).start()
     with ThreadPoolExecutor(1) as pool:  # whose end waits for the model, which nobody who made a mistake should
         try:
@@ -72,7 +75,7 @@ def _obey(control: Iterable[bytes], stop: threading.Event) -> None:
 
 def _setup(job: Job) -> Profile:
     """What was asked for; else what benchmark --tune has found for this model on this PC; else what is best for most."""
-    model, live = Path(job.model), job.watching is not None
+    model, live = Path(job.model), job.watching is not None or _is_one_frame(job.inputs)
     found = Profile.default(available_cores(), live)
     if profile.path_of(model).is_file() and model.is_file():
         with open(model, "rb") as file:
@@ -88,6 +91,11 @@ def _setup(job: Job) -> Profile:
         threads=job.threads or found.threads,
         provider=job.provider or found.provider,
     )
+
+
+def _is_one_frame(inputs: tuple[str, ...]) -> bool:
+    """As scripts ask that call edge-detect for each. Lists of frames are files, too."""
+    return len(inputs) == 1 and not inputs[0].lower().endswith(".txt") and Path(inputs[0]).is_file()
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def test_weights_of_8_bits_are_summed_exactly() -> None:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     exact = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    model = Model.from_bytes(with_manifest(explained(graph, plain, "block3_conv4"), tiny.manifest(input_hw=HW)))
+    manifest = tiny.manifest(input_hw=HW, precision="int8", quantisation=replace(FINE, scheme=str(Scheme())))
+    model = Model.from_bytes(with_manifest(explained(graph, plain, "block3_conv4"), manifest))
     white = np.full((1, *HW, 3), 255, np.uint8)
     for images in (frames(8, seed=1), white):
         (logits,) = exact.run(["logits"], {"image": images})

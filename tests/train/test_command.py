@@ -207,7 +207,7 @@ def test_the_same_training_runs_on_another_backend(frames: Path, tmp_path: Path)
     assert record(tmp_path / "run")["epochs"] == 2
     exported = run("export", tmp_path / "run" / "model.keras", "-o", tmp_path / "part.onnx", **jax)
     assert exported.returncode == 0, exported.stderr
-    assert run("edge_runtime.cli", "check", tmp_path / "part.onnx").returncode == 0
+    assert run("edge_runtime", "check", tmp_path / "part.onnx").returncode == 0
 
 
 def test_a_slim_network_starts_from_the_one_that_comes_along(module: Run, frames: Path, tmp_path: Path) -> None:
