@@ -26,7 +26,7 @@ from export import intake
 from export.doubts import doubts
 from export.marked import marked
 from export.options import FineLayer, Precision, share
-from train import report
+from train import framework, report
 from train import run as runs
 from train.calibrate import Terms
 from train.data import Samples, name_groups
@@ -113,7 +113,8 @@ def main(
     labels = [frame.label for frame in split.validation]
     known = {} if truth is None else marked(split.validation, root, truth, settings.input_hw)
 
-    from export import convert, gate, golden, page, parity  # TensorFlow takes seconds to import
+    framework.load()  # takes seconds: only when the model is known to be there
+    from export import convert, gate, golden, page, parity
     from export.candidate import BATCHES, Questions, ask
     from export.precision import Choice, choose
 
