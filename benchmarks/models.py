@@ -175,6 +175,7 @@ def _manifest(width: float, side: int, precision: str) -> "Manifest":
         golden_tolerance=0.2,
         calibration=replace(bundled.calibration, temperature=1.0, threshold=0.5),
         golden=(),
+        mirrors="none",
     )
 
 

@@ -1,6 +1,7 @@
 """What a model file says about itself, in words."""
 
 from edge_runtime.manifest import BoxRule, HeatScale, Manifest
+from edge_runtime.mirrors import AXES
 
 
 def described(manifest: Manifest) -> dict[str, str]:
@@ -11,6 +12,7 @@ def described(manifest: Manifest) -> dict[str, str]:
         "network": f"{manifest.backbone}, width {manifest.width:g}, wiring {manifest.wiring}: the heatmap is {manifest.explanation}",
         "precision": _precision(manifest),
         "input": f"{manifest.input_hw[1]} x {manifest.input_hw[0]} pixels (width x height), {manifest.resize}",
+        "mirror images": _mirrors(manifest),
         "threshold": f"score {calibration.threshold:.4f}: {calibration.rule} (temperature {calibration.temperature:.2f})",
         "there": f"{calibration.escapes} of {calibration.anomaly} validation anomalies escape, {calibration.false_rejects} of {calibration.good} good frames are rejected",
         "coarse map": _scale(calibration.coarse),
@@ -36,6 +38,13 @@ def _precision(manifest: Manifest) -> str:
         f"int8 ({found.scheme}; {found.speedup:.1f} times as fast as fp32 where it was exported, {found.missed} more defects "
         f"missed, {100 * found.flips:.2g} % of the verdicts differ, AUROC {found.auroc_drop:.2g} lower, CAM correlation "
         f"{found.cam_correlation:.3f}, boxes IoU {found.box_iou:.3f}, fine maps within {found.fine_residual:.2g}; ranges of {found.frames} frames)"
+    )
+
+
+def _mirrors(manifest: Manifest) -> str:
+    count = len(AXES[manifest.mirrors])
+    return (
+        "none" if count == 1 else f"{manifest.mirrors}: each answer is the mean of {count}, for {count} times the time"
     )
 
 

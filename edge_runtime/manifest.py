@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from edge_runtime.errors import ModelError, first_line
+from edge_runtime.mirrors import Mirrors
 from edge_runtime.stored import from_json
 
 METADATA_KEY = "edge_detect"
@@ -153,7 +154,7 @@ class Manifest(_Strict, frozen=True):
     """input_hw: (height, width) of the network's input. resize: how frames get there, edge_runtime/preprocess.py. width: share of VGG19's filters per layer. fine_tolerance: how far
     the fine map may be from adding up to the margin, in logits per logit of evidence: rounding in float, and in
     INT8 what lies between the integers. golden_tolerance: how far other processors' answers may be from the golden ones,
-    relative above one logit.
+    relative above one logit. mirrors: of every frame that are asked, too, and averaged; edge_runtime/mirrors.py.
     """
 
     schema_version: Literal[2]
@@ -174,6 +175,7 @@ class Manifest(_Strict, frozen=True):
     training: Training
     parity: Parity
     golden: tuple[Golden, ...]
+    mirrors: Mirrors = "none"
 
     @property
     def fine_hw(self) -> tuple[int, int]:

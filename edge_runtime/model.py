@@ -14,6 +14,7 @@ from edge_runtime.benchmark.hardware import available_cores
 from edge_runtime.errors import FrameError, ModelError, UsageError, first_line
 from edge_runtime.head import Head
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
+from edge_runtime.mirrors import AXES, mean, mirrored
 from edge_runtime.onnx_forward import forward_only
 from edge_runtime.results import Array, Fine, Image, Prediction
 from edge_runtime.saturation import saturates
@@ -108,6 +109,19 @@ class Model:
         explain_from: margin in logits; where one of the batch reaches it, all of the batch come with a fine map. Raises
         FrameError.
         """
+        all_axes = AXES[self.manifest.mirrors]
+        if len(all_axes) == 1:
+            return self._ask(images, explain_from)
+        found = [self._ask(mirrored(images, axes), explain_from) for axes in all_axes]
+        margins = np.mean([[one.logits[1] - one.logits[0] for one in answers] for answers in found], axis=0)
+        with_fine = bool((margins >= explain_from).any())
+        if with_fine:
+            for at, axes in enumerate(all_axes):
+                if any(one.fine is None for one in found[at]):
+                    found[at] = self._ask(mirrored(images, axes), -math.inf)
+        return [mean(answers, all_axes, with_fine) for answers in zip(*found, strict=True)]
+
+    def _ask(self, images: Image, explain_from: float) -> list[Prediction]:
         if self.forward is not None and explain_from > -math.inf:
             logits, activations = _answers(self.forward, FORWARD_OUTPUTS, {"image": images})
             if (logits[:, 1] - logits[:, 0] < explain_from).all():

@@ -20,12 +20,13 @@ run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx")
 
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
+from edge_runtime.mirrors import Mirrors
 from edge_runtime.model import Model
 from edge_runtime.saturation import saturates
 from export import intake
 from export.doubts import doubts
 from export.marked import marked
-from export.options import FineLayer, Precision, share
+from export.options import FineLayer, Precision, refuse_unknown, share
 from train import framework, report
 from train import run as runs
 from train.calibrate import Terms
@@ -70,6 +71,12 @@ def main(
     fine_layer: Annotated[
         FineLayer, typer.Option(help="Layer of the fine map that draws the boxes.")
     ] = FineLayer.BLOCK3_CONV4,
+    mirrors: Annotated[
+        Mirrors,
+        typer.Option(
+            help="Mirror images of every frame that are asked, too, and averaged: fewer mistakes, tighter boxes, and twice the time (both: four times)."
+        ),
+    ] = "none",
     min_box_area: Annotated[
         int, typer.Option(min=1, help="A second defect with a smaller box than this gets none, in input pixels.")
     ] = 32,
@@ -109,6 +116,7 @@ def main(
     model = model / runs.MODEL if model.is_dir() else model
     run, split, history = runs.read(model.parent)
     settings, root = run.settings, data or Path(split.root)
+    refuse_unknown(mirrors, settings.recipe.augmentation)
     images = intake.load(split.validation, root, settings.input_hw)
     labels = [frame.label for frame in split.validation]
     known = {} if truth is None else marked(split.validation, root, truth, settings.input_hw)
@@ -123,7 +131,7 @@ def main(
     print(f"comparing the exported graph with the trained model on {len(labels)} frames ...", file=sys.stderr)
     trained_model = convert.load(model, settings)
     plain_model = convert.fold(trained_model, settings)
-    forward, draft = convert.forward(plain_model), draft_manifest(run, fine_layer.value)
+    forward, draft = convert.forward(plain_model), draft_manifest(run, fine_layer.value, mirrors)
 
     def complete(graph: onnx.ModelProto) -> onnx.ModelProto:
         return convert.explained(graph, plain_model, fine_layer.value)
@@ -133,6 +141,8 @@ def main(
     plain = ask(complete(float_graph), draft, asked)
     trained = parity.ask_keras(trained_model, images, max(BATCHES))
     parity.check_frames(trained, labels, history["val_loss"][run.best_epoch - 1])
+    if mirrors != "none":
+        trained = parity.ask_keras(trained_model, images, max(BATCHES), mirrors)
     versions = {
         name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
     }
@@ -184,7 +194,7 @@ def main(
     )
 
 
-def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
+def draft_manifest(run: runs.Run, fine_layer: str, mirrors: Mirrors) -> Manifest:
     """What is known before the file has answered anything. It only ever reaches the calibration, which may want the activations."""
     settings = run.settings
     unknown = HeatScale(cold=0, hot=1)
@@ -237,6 +247,7 @@ def draft_manifest(run: runs.Run, fine_layer: str) -> Manifest:
         ),
         parity=Parity(frames=0, logits=0, cam=0, box_iou=1, flips=0, versions={}),
         golden=(),
+        mirrors=mirrors,
     )
 
 

@@ -19,6 +19,7 @@ from edge_runtime.frames import FrameFile
 from edge_runtime.head import Head
 from edge_runtime.inspector import Inspector
 from edge_runtime.manifest import Calibration, Parity
+from edge_runtime.mirrors import AXES, Mirrors, mean, mirrored
 from edge_runtime.model import Model
 from edge_runtime.results import Array, Box, Defect, Image, Maps, Prediction, agreement, probability
 from export.convert import head_weights
@@ -52,13 +53,19 @@ class Answers:
         return self.logits[:, 1] - self.logits[:, 0]
 
 
-def ask_keras(model: keras.Model, images: Image, batch: int) -> Answers:
+def ask_keras(model: keras.Model, images: Image, batch: int, mirrors: Mirrors = "none") -> Answers:
     """The trained model itself, BatchNorm and all."""
     both = keras.Model(model.input, [model.output, vgg.tap(model)])
-    head = Head.fold(**head_weights(model))
-    outputs = [both.predict_on_batch(images[at : at + batch].astype(np.float32)) for at in range(0, len(images), batch)]
-    pairs = [pair for logits, maps in outputs for pair in zip(logits, maps, strict=True)]
-    return _answers([Prediction(np.asarray(logits), np.asarray(map_)) for logits, map_ in pairs], head)
+
+    def ask(some: Image) -> list[Prediction]:
+        logits, maps = both.predict_on_batch(some.astype(np.float32))
+        return [Prediction(np.asarray(one), np.asarray(map_)) for one, map_ in zip(logits, maps, strict=True)]
+
+    answers = []
+    for at in range(0, len(images), batch):
+        each = [ask(mirrored(images[at : at + batch], axes)) for axes in AXES[mirrors]]
+        answers += [mean(found, AXES[mirrors], with_fine=False) for found in zip(*each, strict=True)]
+    return _answers(answers, Head.fold(**head_weights(model)))
 
 
 def ask_file(model: Model, images: Image, batch: int) -> Answers:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from edge_runtime import inspector
 from edge_runtime.errors import UsageError
+from edge_runtime.frames import decode
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
@@ -21,11 +22,12 @@ from edge_runtime.stored import to_dict
 from export import __main__ as command
 from export import convert, intake, precision
 from export.__main__ import main as export
-from export.options import Precision
+from export.options import Precision, refuse_unknown
 from export.parity import ParityError
 from tests.conftest import Run
 from tests.runtime.test_hostile_models import otherwise
 from tests.train.test_vgg import published_file
+from train.augment import Augmentation
 
 KINDS = {
     "slim": ["--backbone", "vgg19-slim", "--width", "0.06", "--input-size", "64x96", "--epochs", "3"],
@@ -116,6 +118,34 @@ def test_from_two_folders_to_verdicts(
         assert all(row["residual"] is None for row in rows)
     else:
         assert all(row["residual"] <= 1e-3 * max(1, abs(row["margin"])) for row in rows)
+
+
+@pytest.mark.xdist_group("export")
+def test_a_file_may_ask_mirror_images_too(
+    bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
+) -> None:
+    """Compared with the trained model, which is asked them, too; calibrated on, and golden frames recorded with, their means."""
+    run = trained("slim", bangles, runs, module)
+    done = module("export", run, "-o", tmp_path / "part.onnx", "--mirrors", "both")
+    assert done.returncode == 0, done.stderr
+    assert "mirror images  both" in edge_detect("info", tmp_path / "part.onnx").stdout
+    assert edge_detect("check", tmp_path / "part.onnx").returncode == 0
+    picture = prepare(decode(next((bangles / "good").iterdir()).read_bytes()), (64, 96))  # nothing to resize
+    rows = []
+    for name, image in (("as it is", picture), ("mirrored", np.ascontiguousarray(picture[::-1, ::-1]))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+        row = edge_detect(tmp_path / f"{name}.png", "-m", tmp_path / "part.onnx", "-o", name, "--json", "--exit-zero")
+        rows.append(json.loads(row.stdout))
+    assert rows[0]["margin"] == pytest.approx(rows[1]["margin"], rel=1e-3, abs=1e-4)
+
+
+def test_mirror_images_that_no_training_has_shown_are_refused() -> None:
+    learned = Augmentation(flip_vertical=False)
+    refuse_unknown("none", learned)
+    refuse_unknown("horizontal", learned)
+    for mirrors in ("vertical", "both"):
+        with pytest.raises(UsageError, match="not learned from frames mirrored vertically, as"):
+            refuse_unknown(mirrors, learned)
 
 
 @pytest.mark.xdist_group("export")
