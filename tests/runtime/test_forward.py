@@ -9,20 +9,16 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from edge_runtime import demo
-from edge_runtime.benchmark.material import bundled
 from edge_runtime.model import FORWARD_OUTPUTS, Model
 from edge_runtime.onnx_forward import forward_only
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
-from tests import tiny
-
-BUNDLED = Path(demo.__file__).parent / "model.onnx"
+from tests import bundled, tiny
 
 
 @pytest.fixture(scope="module")
 def images() -> Image:
-    return np.stack([prepare(frame, Model.load(BUNDLED).input_hw) for frame in bundled()])
+    return bundled.images()
 
 
 def session(data: bytes) -> ort.InferenceSession:
@@ -30,23 +26,23 @@ def session(data: bytes) -> ort.InferenceSession:
 
 
 def test_what_is_left_gives_the_same_answers_and_nothing_else(images: Image) -> None:
-    data = forward_only(BUNDLED.read_bytes(), FORWARD_OUTPUTS)
+    data = forward_only(bundled.FILE.read_bytes(), FORWARD_OUTPUTS)
     proto = onnx.load_from_string(data)
     onnx.checker.check_model(proto, full_check=True)
     assert "If" not in {node.op_type for node in proto.graph.node}
     assert [value.name for value in proto.graph.input] == ["image"]
     found = session(data).run(FORWARD_OUTPUTS, {"image": images})
-    expected = Model.load(BUNDLED).predict(images)
+    expected = bundled.model("none").predict(images)
     assert np.array_equal(found[0], [one.logits for one in expected])
     assert np.array_equal(found[1], [one.activations for one in expected])
 
 
 def test_only_what_passes_is_left_to_the_other_engine(images: Image) -> None:
     """The other engine here is a network that says of every frame what it should say, but one logit too much."""
-    own = Model.load(BUNDLED)
+    own = bundled.model("none")
     expected = own.predict(images, -math.inf)
     margins = [float(one.logits[1] - one.logits[0]) for one in expected]
-    other = onnx.load_from_string(forward_only(BUNDLED.read_bytes(), FORWARD_OUTPUTS))
+    other = onnx.load_from_string(forward_only(bundled.FILE.read_bytes(), FORWARD_OUTPUTS))
     bias = next(one for one in other.graph.initializer if one.dims == [2])
     bias.raw_data = (np.frombuffer(bias.raw_data, np.float32) + np.array([0, 1], np.float32)).tobytes()
     both = replace(own, forward=session(other.SerializeToString()))

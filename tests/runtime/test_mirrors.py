@@ -1,33 +1,20 @@
 """A frame is asked together with its mirror images: what the mean of the answers promises."""
 
 import math
-from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
-import msgspec.structs
 import numpy as np
 import pytest
 
-from edge_runtime import demo
-from edge_runtime.benchmark.material import bundled
 from edge_runtime.inspector import Inspector
 from edge_runtime.mirrors import AXES, Axes, Mirrors
-from edge_runtime.model import Model
-from edge_runtime.preprocess import prepare
 from edge_runtime.results import Array, Image, Prediction, Verdict
-
-FILE = Path(demo.__file__).parent / "model.onnx"
-
-
-def asked(mirrors: Mirrors) -> Model:
-    model = Model.load(FILE)
-    return replace(model, manifest=msgspec.structs.replace(model.manifest, mirrors=mirrors))
+from tests import bundled
 
 
 @pytest.fixture(scope="module")
 def images() -> Image:
-    return np.stack([prepare(frame, Model.load(FILE).input_hw) for frame in bundled()])
+    return bundled.images()
 
 
 def image_of(images: Image, axes: Axes) -> Image:
@@ -45,16 +32,16 @@ def close(a: Array, b: Array) -> bool:
 
 @pytest.mark.parametrize("mirrors", get_args(Mirrors))
 def test_the_answer_is_the_mean_of_the_answers_to_each_image(mirrors: Mirrors, images: Image) -> None:
-    single = asked("none")
+    single = bundled.model("none")
     each = [single.predict(image_of(images[:1], axes)) for axes in AXES[mirrors]]
-    (found,) = asked(mirrors).predict(images[:1])
+    (found,) = bundled.model(mirrors).predict(images[:1])
     assert len(each) == {"none": 1, "horizontal": 2, "vertical": 2, "both": 4}[mirrors]
     assert margin(found) == pytest.approx(np.mean([margin(one) for (one,) in each]), rel=1e-4)
 
 
 @pytest.mark.parametrize("axes", [(1,), (0,), (0, 1)])
 def test_a_mirrored_frame_gets_the_same_verdict_and_the_mirrored_maps(axes: Axes, images: Image) -> None:
-    model = asked("both")
+    model = bundled.model("both")
     turned = image_of(images, axes)
     for one, other in zip(model.predict(images, -math.inf), model.predict(turned, -math.inf), strict=True):
         assert one.fine is not None and other.fine is not None
@@ -65,7 +52,7 @@ def test_a_mirrored_frame_gets_the_same_verdict_and_the_mirrored_maps(axes: Axes
 
 @pytest.mark.parametrize("mirrors", ["horizontal", "vertical", "both"])
 def test_the_explanation_of_the_mean_adds_up(mirrors: Mirrors, images: Image) -> None:
-    inspector = Inspector(asked(mirrors), explain_all=True)
+    inspector = Inspector(bundled.model(mirrors), explain_all=True)
     for answer in inspector.model.predict(images, -math.inf):
         judged = inspector.judge(answer)  # raises where a map does not add up
         assert judged.residual is not None and judged.account is not None
@@ -74,7 +61,7 @@ def test_the_explanation_of_the_mean_adds_up(mirrors: Mirrors, images: Image) ->
 
 def test_a_frame_is_explained_where_the_mean_reaches_what_was_asked_for(images: Image) -> None:
     """Whatever its images say by themselves."""
-    model, single = asked("both"), asked("none")
+    model, single = bundled.model("both"), bundled.model("none")
     mixed = 0
     for at in range(len(images)):
         image = images[at : at + 1]
@@ -87,7 +74,7 @@ def test_a_frame_is_explained_where_the_mean_reaches_what_was_asked_for(images: 
 
 
 def test_a_batch_gets_what_each_of_its_frames_gets(images: Image) -> None:
-    model = asked("both")
+    model = bundled.model("both")
     for together, alone in zip(
         model.predict(images, -math.inf),
         [model.predict(image[np.newaxis], -math.inf)[0] for image in images],
