@@ -93,7 +93,7 @@ def locate(
     maps: Maps, calibration: Calibration, input_hw: tuple[int, int], single_box: bool = False
 ) -> tuple[Defect, ...]:
     """The boxes of a reject in input pixels, the largest contribution first. At least one, unless its maps are flat:
-    around the strongest region, and one for every other that is stronger than good frames show.
+    around the strongest region, and one for every other that is stronger than good frames show and adds to the margin.
 
     single_box: one box around all of them instead.
     """
@@ -129,10 +129,15 @@ def further(found: list[Region], rule: BoxRule, cells_hw: tuple[int, int], input
 
 
 def _defects(drawn: list[Box], maps: Maps, input_hw: tuple[int, int], single_box: bool) -> tuple[Defect, ...]:
-    if single_box and drawn:
-        low = min(box.x0 for box in drawn), min(box.y0 for box in drawn)
-        drawn = [Box(*low, max(box.x1 for box in drawn), max(box.y1 for box in drawn))]
     found = [_defect(box, maps, input_hw) for box in drawn]
+    found = [
+        *found[:1],
+        *(one for one in found[1:] if one.logits > 0),
+    ]  # what speaks against a defect is no further one
+    if single_box and found:
+        sides = np.array([[one.box.x0, one.box.y0, one.box.x1, one.box.y1] for one in found])
+        around = Box(*sides[:, :2].min(axis=0).tolist(), *sides[:, 2:].max(axis=0).tolist())
+        found = [_defect(around, maps, input_hw)]
     return tuple(sorted(found, key=lambda defect: (-defect.contribution, defect.box.y0, defect.box.x0)))
 
 

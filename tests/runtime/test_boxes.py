@@ -108,6 +108,16 @@ def test_a_second_defect_must_be_stronger_and_larger_than_what_good_frames_show(
     assert len(boxes.locate(maps((strong, 9), (speck, 5.0)), calibrated(level=0.1, min_area=100), INPUT_HW)) == 1
 
 
+def test_what_speaks_against_a_defect_gets_no_further_box() -> None:
+    defect, against = Box(40, 40, 100, 80), Box(200, 140, 224, 164)
+    for strength, count in ((9, 2), (-9, 1)):
+        for single_box in (False, True):
+            found = boxes.locate(maps((defect, 9), (against, strength)), calibrated(), INPUT_HW, single_box)
+            assert len(found) == (1 if single_box else count)
+            assert any(one.box.iou(against) > 0 for one in found) == (strength > 0)
+            assert all(one.logits > 0 for one in found)
+
+
 def test_where_the_coarse_map_is_cold_the_fine_one_is_not_believed_unless_it_is_an_approximation() -> None:
     left, right = Box(40, 40, 80, 80), Box(200, 40, 240, 80)
     fine = maps((left, 9), (right, 12)).fine
