@@ -55,7 +55,7 @@ demo-model: $(VENV)/dev
 	$(BIN)/python -m train.bangles data/demo/train10 --good 15000 --anomaly 15000 --seed 91 --pairs
 	$(BIN)/python -m train data/demo/train10 -o runs/demo/10 $(ON) --seed 11 --epochs 18 --validation 0.05 --group '(\d+)\.jpg' --weights runs/demo/9.onnx \
 	    --frozen-blocks 0 --hardest 0.3
-	$(BIN)/python -m export runs/demo/10 -o $(DEMO)/model.onnx --truth data/demo/train10/truth.json  # float: trainings go on from it
+	$(BIN)/python -m export runs/demo/10 -o $(DEMO)/model.onnx --truth data/demo/train10/truth.json --mirrors both  # float: trainings go on from it
 	$(BIN)/python -m train.bangles data/demo/show --good 3 --anomaly 5 --seed 3
 	rm -rf $(DEMO)/frames && mkdir $(DEMO)/frames && cp data/demo/show/good/* data/demo/show/anomaly/* $(DEMO)/frames/
 	$(MAKE) demo-accuracy

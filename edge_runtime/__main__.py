@@ -1,10 +1,10 @@
 """Entry point of `edge-detect`, and of `python -m edge_runtime`: what can't wait for the command line's own libraries."""
 
+import os
 import signal
 import sys
 
-WITHOUT_WORKER = frozenset({"results", "report", "info", "check", "evaluate", "benchmark", "help"})
-"""What needs none, of the commands that commands/ has."""
+WITH_WORKER = ("inspect", "watch", "demo")
 
 
 def main() -> None:
@@ -21,12 +21,8 @@ def main() -> None:
 
 def _wants_worker(words: list[str]) -> bool:
     """As far as can be told by looking. Where it is wrong, a process is started for nothing, or a little later."""
-    return (
-        bool(words)
-        and not words[0].startswith("-")
-        and words[0] not in WITHOUT_WORKER
-        and not {"-h", "--help"} & {*words}
-    )
+    named = words[:1] and (words[0] in WITH_WORKER or os.path.lexists(words[0]))
+    return bool(named) and not {"-h", "--help"} & {*words}
 
 
 def _stop(*_: object) -> None:

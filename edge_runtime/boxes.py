@@ -130,10 +130,7 @@ def further(found: list[Region], rule: BoxRule, cells_hw: tuple[int, int], input
 
 def _defects(drawn: list[Box], maps: Maps, input_hw: tuple[int, int], single_box: bool) -> tuple[Defect, ...]:
     found = [_defect(box, maps, input_hw) for box in drawn]
-    found = [
-        *found[:1],
-        *(one for one in found[1:] if one.logits > 0),
-    ]  # what speaks against a defect is no further one
+    found = [one for one in found if one.logits > 0] or found[:1]  # what speaks against a defect is none
     if single_box and found:
         sides = np.array([[one.box.x0, one.box.y0, one.box.x1, one.box.y1] for one in found])
         around = Box(*sides[:, :2].min(axis=0).tolist(), *sides[:, 2:].max(axis=0).tolist())

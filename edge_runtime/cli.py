@@ -114,3 +114,7 @@ def main() -> None:
         if str(err).startswith("DLL load failed"):
             console.say("error: Windows lacks a library that this needs; docs/install.md tells which there may be")
         raise SystemExit(Exit.NOT_DONE) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -38,7 +38,7 @@ def replay(model: Model, whole: bool = True) -> Iterator[str]:
         tolerance = model.manifest.golden_tolerance
         if not (logits <= tolerance and map_ <= tolerance and boxes >= BOX_IOU):
             raise ModelError(
-                f"this PC gives other answers than the export: {figures}. Don't inspect with it; report the PC's CPU and its versions of onnxruntime and OpenCV"
+                f"this PC gives other answers than the export: {figures}. Don't inspect with it; export it again if another version of edge-detect did, else report the PC's CPU and its versions of onnxruntime and OpenCV"
             )
         yield f"ok  {figures}"
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,12 +56,12 @@ class Inspector:
     prove: bool = False
     explain_all: bool = False
 
-    def inspect(self, frame: Frame) -> tuple[Inspection, Judgement]:
-        """Judge one frame. Raises FrameError where the network's answer can't be trusted."""
+    def inspect(self, frame: Frame, alive: Callable[[], None] = lambda: None) -> tuple[Inspection, Judgement]:
+        """Judge one frame. alive: called now and then. Raises FrameError where the network's answer can't be trusted."""
         started = time.perf_counter()
         image = prepare(frame.image, self.model.input_hw)
         prepared = time.perf_counter()
-        (prediction,) = self.model.predict(image[np.newaxis], self.explain_from)
+        (prediction,) = self.model.predict(image[np.newaxis], self.explain_from, alive)
         inferred = time.perf_counter()
         judgement = self.judge(prediction)
         explained = time.perf_counter()

@@ -150,7 +150,7 @@ class Golden(_Strict, frozen=True):
             raise ValueError("a box is empty")
 
 
-class Manifest(_Strict, frozen=True):
+class Manifest(_Strict, frozen=True, omit_defaults=True):
     """input_hw: (height, width) of the network's input. resize: how frames get there, edge_runtime/preprocess.py. width: share of VGG19's filters per layer. fine_tolerance: how far
     the fine map may be from adding up to the margin, in logits per logit of evidence: rounding in float, and in
     INT8 what lies between the integers. golden_tolerance: how far other processors' answers may be from the golden ones,

@@ -1,7 +1,7 @@
 """One ONNX file, checked and ready to run."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +69,12 @@ class Model:
     ) -> "Model":
         chosen = execution_provider(provider)
         found, sealed = onnx_file.fingerprint(data, sha256)
-        onnx_file.check(data)
+        operators = onnx_file.check(data)
         manifest = _read_manifest(data)
         if not sealed:
             raise ModelError("has no seal at its end: it was cut off, or changed after its export; export it again")
-        cut_off = manifest.quantisation is not None and not manifest.quantisation.reduced_range and saturates()
+        seven_bits = manifest.quantisation is not None and manifest.quantisation.reduced_range
+        cut_off = "QuantizeLinear" in operators and not seven_bits and saturates()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
@@ -103,22 +104,28 @@ class Model:
     def input_hw(self) -> tuple[int, int]:
         return self.manifest.input_hw
 
-    def predict(self, images: Image, explain_from: float = math.inf) -> list[Prediction]:
+    def predict(
+        self, images: Image, explain_from: float = math.inf, alive: Callable[[], None] = lambda: None
+    ) -> list[Prediction]:
         """images: (N, h, w, 3) uint8 BGR at input size. One Prediction per image, in order.
 
-        explain_from: margin in logits; where one of the batch reaches it, all of the batch come with a fine map. Raises
-        FrameError.
+        explain_from: margin in logits; where one of the batch reaches it, all of the batch come with a fine map. alive:
+        called after each mirror image. Raises FrameError.
         """
         all_axes = AXES[self.manifest.mirrors]
         if len(all_axes) == 1:
             return self._ask(images, explain_from)
-        found = [self._ask(mirrored(images, axes), explain_from) for axes in all_axes]
+        found = []
+        for axes in all_axes:
+            found.append(self._ask(mirrored(images, axes), explain_from))
+            alive()
         margins = np.mean([[one.logits[1] - one.logits[0] for one in answers] for answers in found], axis=0)
         with_fine = bool((margins >= explain_from).any())
         if with_fine:
             for at, axes in enumerate(all_axes):
                 if any(one.fine is None for one in found[at]):
                     found[at] = self._ask(mirrored(images, axes), -math.inf)
+                    alive()
         return [mean(answers, all_axes, with_fine) for answers in zip(*found, strict=True)]
 
     def _ask(self, images: Image, explain_from: float) -> list[Prediction]:
@@ -147,13 +154,11 @@ class Model:
 
 
 def _read_manifest(data: bytes) -> Manifest:
-    text = onnx_file.metadata(data, METADATA_KEY)
+    text = onnx_file.metadata(data, METADATA_KEY, MAX_MANIFEST)
     if text is None:
         raise ModelError(
             "is an ONNX model, but was not exported by edge-detect: it has no manifest. Make one with python -m export"
         )
-    if len(text) > MAX_MANIFEST:
-        raise ModelError(f"its manifest has {len(text):,} characters; {MAX_MANIFEST:,} are the most")
     return parse(text)
 
 

@@ -89,11 +89,11 @@ def fingerprint(data: bytes, required: str = "") -> tuple[str, bool]:
     return found, is_sealed
 
 
-def check(data: bytes) -> None:
-    """Raises ModelError for a file that is no ONNX, reads weights from elsewhere, or brings operators of its own."""
+def check(data: bytes) -> set[str]:
+    """The operators it uses. Raises ModelError for a file that is no ONNX, reads weights from elsewhere, or brings operators of its own."""
     if data[4:8] == b"ORTM":
         raise ModelError("is in onnxruntime's own format; only ONNX can be checked")
-    has_graph = False
+    used: set[str] = set()
     try:
         for number, value in fields(memoryview(data)):
             if number == _MODEL_FUNCTION:
@@ -103,29 +103,34 @@ def check(data: bytes) -> None:
                     if inner == _OPSET_DOMAIN:
                         _check_domain(domain)
             if number == _MODEL_GRAPH:
-                has_graph = True
-                _check_graph(value, 0)
+                _check_graph(value, 0, used)
     except (IndexError, ValueError):
         raise ModelError("is no ONNX model: it can't be parsed to its end") from None
-    if not has_graph:
+    if not used:
         raise ModelError("is no ONNX model: it holds no network")
+    return used
 
 
-def metadata(data: bytes, key: str) -> str | None:
-    """What a file that `check` has passed says under a key; the last where it says several things. Raises ModelError."""
+def metadata(data: bytes, key: str, most: int) -> str | None:
+    """What a file says under a key; the last where it says several things. most: bytes. Raises ModelError."""
     found = None
-    for number, entry in fields(memoryview(data)):
-        if number == _MODEL_METADATA:
-            parts = dict(fields(entry))
-            if bytes(parts.get(_ENTRY_KEY, b"")) == key.encode():
-                found = parts.get(_ENTRY_VALUE)
     try:
+        for number, entry in fields(memoryview(data)):
+            if number == _MODEL_METADATA:
+                name = value = memoryview(b"")
+                for inner, part in fields(entry):
+                    name, value = (
+                        (part, value) if inner == _ENTRY_KEY else (name, part if inner == _ENTRY_VALUE else value)
+                    )
+                found = value if name == key.encode() else found
+        if found is not None and len(found) > most:
+            raise ModelError(f"its manifest has {len(found):,} bytes; {most:,} are the most")
         return None if found is None else bytes(found).decode()
-    except UnicodeDecodeError:
-        raise ModelError(f"its {key} is no text; export it again") from None
+    except (IndexError, ValueError):
+        raise ModelError("is no ONNX model: what it says of itself can't be parsed") from None
 
 
-def _check_graph(graph: memoryview, depth: int) -> None:
+def _check_graph(graph: memoryview, depth: int, used: set[str]) -> None:
     if depth > _MAX_DEPTH:
         raise ModelError("its graphs are nested too deeply")
     for number, value in fields(graph):
@@ -138,17 +143,17 @@ def _check_graph(graph: memoryview, depth: int) -> None:
                 if inner == _NODE_DOMAIN:
                     _check_domain(part)
                 elif inner == _NODE_OPERATOR:
-                    _check_operator(part)
+                    used.add(_operator(part))
                 elif inner == _NODE_ATTRIBUTE:
-                    _check_attribute(part, depth)
+                    _check_attribute(part, depth, used)
 
 
-def _check_attribute(attribute: memoryview, depth: int) -> None:
+def _check_attribute(attribute: memoryview, depth: int, used: set[str]) -> None:
     for number, value in fields(attribute):
         if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
             _check_tensor(value)
         elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
-            _check_graph(value, depth + 1)
+            _check_graph(value, depth + 1, used)
         elif number in (_ATTRIBUTE_SPARSE_TENSOR, _ATTRIBUTE_SPARSE_TENSORS):
             raise ModelError("it has sparse weights, which no model of ours has")
 
@@ -159,10 +164,11 @@ def _check_tensor(tensor: memoryview) -> None:
             raise ModelError("it reads weights from another file; a model must be one file")
 
 
-def _check_operator(operator: memoryview) -> None:
+def _operator(operator: memoryview) -> str:
     name = bytes(operator).decode("utf-8", "replace")
     if name not in OPERATORS:
         raise ModelError(f"it uses the operator {name[:40]!r}, which no model of ours has")
+    return name
 
 
 def _check_domain(domain: memoryview) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import onnx
 import typer
 from msgspec.structs import replace
@@ -20,14 +21,14 @@ run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx")
 
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
-from edge_runtime.mirrors import Mirrors
+from edge_runtime.mirrors import AXES, Mirrors, mirrored
 from edge_runtime.model import Model
 from edge_runtime.saturation import saturates
 from export import intake
 from export.doubts import doubts
 from export.marked import marked
 from export.options import FineLayer, Precision, refuse_unknown, share
-from train import framework, report
+from train import report
 from train import run as runs
 from train.calibrate import Terms
 from train.data import Samples, name_groups
@@ -121,8 +122,7 @@ def main(
     labels = [frame.label for frame in split.validation]
     known = {} if truth is None else marked(split.validation, root, truth, settings.input_hw)
 
-    framework.load()  # takes seconds: only when the model is known to be there
-    from export import convert, gate, golden, page, parity
+    from export import convert, gate, golden, page, parity  # TensorFlow takes seconds to import
     from export.candidate import BATCHES, Questions, ask
     from export.precision import Choice, choose
 
@@ -150,6 +150,8 @@ def main(
     choice = Choice(plain, draft, ())
     if precision is not Precision.FP32:
         ranges = intake.calibration_frames(split, root, calibration_dir, settings.input_hw)
+        images_in = AXES[mirrors]  # in turn, so that ranges are those of all that will be asked
+        ranges = np.concatenate([mirrored(ranges[at :: len(images_in)], axes) for at, axes in enumerate(images_in)])
         if reduce_range is None:
             reduce_range = saturates()
         choice = choose(plain, draft, forward, complete, ranges, asked, limits, reduce_range)
@@ -184,6 +186,7 @@ def main(
             {
                 "model": str(out),
                 "precision": manifest.precision,
+                "mirrors": manifest.mirrors,
                 "reports": pages,
                 "bytes": len(data_out),
                 "calibration": to_dict(calibration),

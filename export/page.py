@@ -7,6 +7,7 @@ import jinja2
 
 from edge_runtime.line.durable import write_bytes
 from edge_runtime.manifest import Manifest
+from edge_runtime.mirrors import AXES
 from edge_runtime.stored import to_dict
 from export import parity
 from export.gate import Limits
@@ -34,6 +35,7 @@ def write(
         sha256=sha256,
         versions=", ".join(f"{name} {version}" for name, version in manifest.parity.versions.items()),
         precision=manifest.precision.upper(),
+        images=len(AXES[manifest.mirrors]),
         why=why(manifest, wanted, attempts),
         parity=manifest.parity,
         tolerance=parity.LOGITS_TOLERANCE,

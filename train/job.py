@@ -19,7 +19,7 @@ from edge_runtime.errors import FrameError, OutputError, UsageError
 from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.results import Array, Image
 from edge_runtime.stored import to_dict
-from train import audit, checkpoint, exported, framework, run
+from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
 from train.hard import hardest
@@ -85,8 +85,7 @@ def _known_before(order: Order, parts: Split) -> int | None:
 
 def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
     """(what makes the network for an input (height, width), the network with its first weights)."""
-    framework.load()  # takes seconds: only when the frames are known to be usable
-    import keras
+    import keras  # takes seconds to import: only when the frames are known to be usable
 
     from train import vgg, weights
 

@@ -7,9 +7,11 @@ frames; ours are drawn with what was calibrated on others.
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec.structs
 import numpy as np
 import typer
 
@@ -53,7 +55,9 @@ def main(
     limit: Annotated[int, typer.Option(min=1, help="Frames of each class at most, evenly picked.")] = 100,
 ) -> None:
     """Compare and print a Markdown table."""
-    inspector = Inspector(Model.load(part))
+    loaded = Model.load(part)
+    alone = msgspec.structs.replace(loaded.manifest, mirrors="none")  # as all others are asked
+    inspector = Inspector(replace(loaded, manifest=alone))
     model = convert.fold(convert.load(run / runs.MODEL, runs.read(run)[0].settings), runs.read(run)[0].settings)
     if inspector.model.manifest.precision != "fp32":
         raise UsageError(f"{part}: is {inspector.model.manifest.precision}; the comparison needs the network in float")

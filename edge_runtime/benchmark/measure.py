@@ -68,6 +68,7 @@ def figures(trial: Trial, scratch: Path, say: Say) -> Report:
     return {
         "setup": asdict(trial.setup),
         "precision": measured.precision,
+        "mirrors": measured.mirrors,
         "input_hw": list(measured.input_hw),
         "samples": measured.frames,
         "seconds": measured.seconds,

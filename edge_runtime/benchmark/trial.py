@@ -67,6 +67,7 @@ class Measured:
     verdicts: dict[str, int]
     model_sha256: str
     precision: str
+    mirrors: str
     input_hw: tuple[int, int]
     peak_mib: float | None = None
     samples: list[tuple[int, float, int, int]] = field(default_factory=list)

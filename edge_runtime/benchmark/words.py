@@ -23,7 +23,10 @@ def table(found: Report) -> list[tuple[str, str]]:
     lines = [
         ("hardware", str(Hardware(**found["hardware"]))),
         ("versions", ", ".join(f"{name} {version}" for name, version in found["versions"].items())),
-        ("model", f"{model['file']} ({found['precision']}, input {found['input_hw'][1]}x{found['input_hw'][0]})"),
+        (
+            "model",
+            f"{model['file']} ({found['precision']}, mirror images {found['mirrors']}, input {found['input_hw'][1]}x{found['input_hw'][0]})",
+        ),
         ("frames", f"{frames['count']} of {frames['source']}, {frames['size_wh'][0]}x{frames['size_wh'][1]}"),
         ("setup", f"{setup}; pictures: {drawn}"),
         ("measured", f"{found['samples']} frames in {found['seconds']:.1f} s: {verdicts}"),

@@ -50,6 +50,7 @@ def measure(trial: Trial) -> Measured:
         verdicts=dict(found.verdicts),
         model_sha256=model.sha256,
         precision=model.manifest.precision,
+        mirrors=model.manifest.mirrors,
         input_hw=model.input_hw,
         peak_mib=peak_mib(),
         samples=found.samples,

@@ -164,7 +164,7 @@ class Pipeline:
             return committed or self._failed(file, data, sha256, err, elapsed, state)
         pulse.beat()
         try:
-            inspection, judgement = self.inspector.inspect(frame)
+            inspection, judgement = self.inspector.inspect(frame, pulse.beat)
         except FrameError as err:
             return self._failed(file, data, sha256, err, elapsed, state)
         with _timed(elapsed, "write"):

@@ -13,7 +13,8 @@ _ahead: list["subprocess.Popen[bytes]"] = []
 def start_ahead() -> None:
     """Start a worker that the next `worker` takes. One that nobody takes ends with this process."""
     with suppress(OSError):  # whoever takes it will be told
-        _ahead.append(_started())
+        with _deaf():  # no signal comes between the two
+            _ahead.append(_started())
         atexit.register(_dismiss)
 
 

@@ -64,3 +64,15 @@ def test_a_network_that_gives_no_numbers_does_not_pass(tiny_model: Path) -> None
     both = replace(own, forward=session(other.SerializeToString()))
     image = prepare(tiny.frame(), own.input_hw)[np.newaxis]
     assert np.isfinite(both.predict(image, 0.0)[0].logits).all()
+
+
+def test_mirror_images_of_what_passes_are_left_to_the_other_engine_too(images: Image) -> None:
+    own = bundled.model("both")
+    other = onnx.load_from_string(forward_only(bundled.FILE.read_bytes(), FORWARD_OUTPUTS))
+    bias = next(one for one in other.graph.initializer if one.dims == [2])
+    bias.raw_data = (np.frombuffer(bias.raw_data, np.float32) + np.array([0, 1], np.float32)).tobytes()
+    both = replace(own, forward=session(other.SerializeToString()))
+    for limit, more in ((math.inf, 1), (-math.inf, 0)):
+        for found, right in zip(both.predict(images, limit), own.predict(images, limit), strict=True):
+            assert found.logits[1] - right.logits[1] == pytest.approx(more, abs=1e-4)
+            assert np.allclose(found.activations, right.activations, rtol=1e-4, atol=1e-4)

@@ -205,7 +205,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda proto: setattr(proto.metadata_props[0], "value", f'{{"x": {"[" * 200_000}{"]" * 200_000}}}'),
         "nested too deeply",
     ),
-    "manifest of 70 MB": (lambda proto: setattr(proto.metadata_props[0], "value", "x" * 70_000_000), "characters"),
+    "manifest of 70 MB": (
+        lambda proto: setattr(proto.metadata_props[0], "value", "x" * 70_000_000),
+        "bytes; 67,108,864 are the most",
+    ),
     "missing output": (without_output, "lacks the outputs block5_conv3"),
     "renamed output": (renamed_output, "lacks the outputs block5_conv3"),
     "extra output": (extra_output, "outputs that no model of ours has: pooled"),
@@ -310,9 +313,25 @@ def test_a_file_that_breaks_the_contract_is_refused_with_what_is_wrong(name: str
         (tiny.model()[:-300], "(is no ONNX model|has no seal)"),
         (tiny.model()[:4] + b"ORTM" + tiny.model()[8:], "(onnxruntime's own format|is damaged)"),
         (seal(tiny.model()[:4] + b"ORTM" + tiny.model()[8:]), "onnxruntime's own format"),
+        (seal(tiny.model() + b"\x72\x01\x07"), "what it says of itself can't be parsed"),
+        (seal(tiny.model() + b"\x70\x05"), "what it says of itself can't be parsed"),
+        (seal(tiny.model() + b"\x72\x0f\x0a\x0bedge_detect\x12\x00"), "its manifest is damaged"),
+        (seal(tiny.model() + b"\x72\x10\x0a\x0bedge_detect\x12\x01\xff"), "what it says of itself can't be parsed"),
         (tiny.model() + b"\0", "(is no ONNX model|has no seal|is damaged)"),
     ],
-    ids=["empty", "text", "random", "cut off", "another format", "another format, sealed", "longer"],
+    ids=[
+        "empty",
+        "text",
+        "random",
+        "cut off",
+        "another format",
+        "another format, sealed",
+        "metadata of an unknown kind",
+        "metadata that is a number",
+        "two manifests, the last one empty",
+        "manifest that is no text",
+        "longer",
+    ],
 )
 def test_what_is_no_model_is_refused(data: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "part.onnx"

@@ -39,15 +39,21 @@ def test_the_answer_is_the_mean_of_the_answers_to_each_image(mirrors: Mirrors, i
     assert margin(found) == pytest.approx(np.mean([margin(one) for (one,) in each]), rel=1e-4)
 
 
-@pytest.mark.parametrize("axes", [(1,), (0,), (0, 1)])
-def test_a_mirrored_frame_gets_the_same_verdict_and_the_mirrored_maps(axes: Axes, images: Image) -> None:
-    model = bundled.model("both")
+@pytest.mark.parametrize(
+    ("mirrors", "axes"), [(mirrors, axes) for mirrors, each in AXES.items() for axes in each if axes]
+)
+def test_a_mirrored_frame_gets_the_same_verdict_and_the_mirrored_maps(
+    mirrors: Mirrors, axes: Axes, images: Image
+) -> None:
+    model = bundled.model(mirrors)
     turned = image_of(images, axes)
     for one, other in zip(model.predict(images, -math.inf), model.predict(turned, -math.inf), strict=True):
         assert one.fine is not None and other.fine is not None
         assert margin(one) == pytest.approx(margin(other), rel=1e-4, abs=1e-3)
         assert close(np.flip(other.activations, axes), one.activations)
         assert close(np.flip(other.fine.cam, axes), one.fine.cam)
+        assert one.fine.activations is not None and other.fine.activations is not None
+        assert close(np.flip(other.fine.activations, axes), one.fine.activations)
 
 
 @pytest.mark.parametrize("mirrors", ["horizontal", "vertical", "both"])

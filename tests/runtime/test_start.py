@@ -14,7 +14,16 @@ from edge_runtime.line import process
 
 def test_commands_that_need_a_worker_get_one_ahead() -> None:
     commands = {info.callback.__name__ for info in app.registered_commands if info.callback}
-    assert commands - entry.WITHOUT_WORKER == {"inspect", "watch", "demo"}
+    assert set(entry.WITH_WORKER) < commands
+    for words, wanted in (
+        ("inspect frames -m part.onnx -o out", True),
+        (f"{__file__} -m part.onnx -o out", True),
+        ("check part.onnx", False),
+        ("watch --help", False),
+        ("isnpect frames", False),
+        ("", False),
+    ):
+        assert entry._wants_worker(words.split()) is wanted, words
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to process groups")
