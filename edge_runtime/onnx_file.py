@@ -117,17 +117,24 @@ def metadata(data: bytes, key: str, most: int) -> str | None:
     try:
         for number, entry in fields(memoryview(data)):
             if number == _MODEL_METADATA:
-                name = value = memoryview(b"")
-                for inner, part in fields(entry):
-                    name, value = (
-                        (part, value) if inner == _ENTRY_KEY else (name, part if inner == _ENTRY_VALUE else value)
-                    )
+                name, value = _entry(entry)
                 found = value if name == key.encode() else found
         if found is not None and len(found) > most:
             raise ModelError(f"its manifest has {len(found):,} bytes; {most:,} are the most")
         return None if found is None else bytes(found).decode()
     except (IndexError, ValueError):
         raise ModelError("is no ONNX model: what it says of itself can't be parsed") from None
+
+
+def _entry(entry: memoryview) -> tuple[memoryview, memoryview]:
+    """Key and value of a metadata entry; whatever else stands in it is not kept."""
+    name = value = memoryview(b"")
+    for number, part in fields(entry):
+        if number == _ENTRY_KEY:
+            name = part
+        elif number == _ENTRY_VALUE:
+            value = part
+    return name, value
 
 
 def _check_graph(graph: memoryview, depth: int, used: set[str]) -> None:

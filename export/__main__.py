@@ -150,8 +150,8 @@ def main(
     choice = Choice(plain, draft, ())
     if precision is not Precision.FP32:
         ranges = intake.calibration_frames(split, root, calibration_dir, settings.input_hw)
-        images_in = AXES[mirrors]  # in turn, so that ranges are those of all that will be asked
-        ranges = np.concatenate([mirrored(ranges[at :: len(images_in)], axes) for at, axes in enumerate(images_in)])
+        turns = AXES[mirrors]  # so that ranges are those of all that will be asked
+        ranges = np.concatenate([mirrored(ranges[at :: len(turns)], axes) for at, axes in enumerate(turns)])
         if reduce_range is None:
             reduce_range = saturates()
         choice = choose(plain, draft, forward, complete, ranges, asked, limits, reduce_range)

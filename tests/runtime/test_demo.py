@@ -5,21 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import demo
+from tests import bundled
 from tests.conftest import Run
 from train.bangles import generate
 
-BUNDLED = Path(demo.__file__).parent / "model.onnx"
-
 
 def test_the_bundled_model_is_small() -> None:
-    assert BUNDLED.stat().st_size <= 5_000_000
+    assert bundled.FILE.stat().st_size <= 5_000_000
 
 
 @pytest.mark.xdist_group("demo")
 def test_the_bundled_model_finds_defects_and_shows_where(edge_detect: Run, tmp_path: Path) -> None:
     generate(tmp_path / "frames", good=60, anomaly=60, seed=4242)
-    done = edge_detect("evaluate", "frames", "-m", BUNDLED, "-o", "out", "--truth", "frames/truth.json", "--json")
+    done = edge_detect("evaluate", "frames", "-m", bundled.FILE, "-o", "out", "--truth", "frames/truth.json", "--json")
     figures = json.loads(done.stdout)
     assert figures["image"]["auroc"] >= 0.975
     assert figures["localisation"]["pointing"]["fine_peak"] >= 0.93

@@ -89,3 +89,10 @@ def test_a_batch_gets_what_each_of_its_frames_gets(images: Image) -> None:
         assert together.fine is not None and alone.fine is not None
         assert margin(together) == pytest.approx(margin(alone), rel=1e-4, abs=1e-3)
         assert close(together.fine.cam, alone.fine.cam)
+
+
+def test_each_image_is_a_sign_of_life(images: Image) -> None:
+    """A frame that shows none for a while is taken for one that hangs."""
+    signs: list[None] = []
+    bundled.model("both").predict(images[:1], alive=lambda: signs.append(None))
+    assert len(signs) == 4
