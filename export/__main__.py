@@ -16,7 +16,6 @@ from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, requir
 from edge_runtime.stored import to_dict
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the network was trained with
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 
 from edge_runtime.line.durable import write_bytes

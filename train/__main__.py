@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,6 @@ from edge_runtime.benchmark.hardware import hardware
 from edge_runtime.errors import UsageError, require, run_command
 from edge_runtime.frames import printable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", "PIL"))
 
 from train import augment, run, start
