@@ -22,7 +22,7 @@ def described(manifest: Manifest) -> dict[str, str]:
         "trained on": f"{training.train_counts[0]} good + {training.train_counts[1]} anomaly frames, weights {training.weights}, seed {training.seed}, epoch {training.best_epoch} of {training.epochs}",
         "data": f"sha256 {training.data_sha256}",
         **{f"doubt {number}": doubt for number, doubt in enumerate(training.doubts, 1)},
-        "validation": f"AUROC {training.validation_auroc:.4f}",
+        "validation": f"AUROC {training.validation_auroc:.4f} of the trained network",
         "parity": f"in float, {parity.frames} frames: logits within {parity.logits:.1g}, CAM within {parity.cam:.1g} logits, boxes IoU {parity.box_iou:.3f}, {parity.flips} flips",
         "tolerances": f"golden frames within {manifest.golden_tolerance:g} of their answers, fine maps within {manifest.fine_tolerance:.2g} of adding up",
         "golden frames": str(len(manifest.golden)),

@@ -73,7 +73,8 @@ class Calibration(_Strict, frozen=True):
 
 
 class Training(_Strict, frozen=True):
-    """Where the weights come from. best_epoch: the one that was kept. Counts are (good, anomaly). doubts: what the model may be judging instead of the defect."""
+    """Where the weights come from. best_epoch: the one that was kept. Counts are (good, anomaly). validation_auroc: of the trained network,
+    in float and without mirror images. doubts: why not to trust the model, such as what it may be judging instead of the defect."""
 
     weights: str
     data_sha256: str

@@ -24,9 +24,9 @@ from edge_runtime.mirrors import AXES, Mirrors, mirrored
 from edge_runtime.model import Model
 from edge_runtime.saturation import saturates
 from export import intake
-from export.doubts import doubts
 from export.marked import marked
 from export.options import FineLayer, Precision, refuse_unknown, share
+from export.promises import promised
 from train import report
 from train import run as runs
 from train.calibrate import Terms
@@ -146,7 +146,7 @@ def main(
         name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime")
     }
     agreed = parity.compare(trained, plain, settings.input_hw, versions)
-    choice = Choice(plain, draft, ())
+    choice = Choice(plain, draft, (), ())
     if precision is not Precision.FP32:
         ranges = intake.calibration_frames(split, root, calibration_dir, settings.input_hw)
         turns = AXES[mirrors]  # so that ranges are those of all that will be asked
@@ -168,16 +168,14 @@ def main(
     written = Model.from_bytes(data_out)
     defects = parity.check_line(written, files, chosen.answers)
     write_bytes(out, data_out)
-    promises = doubts(run, calibration, terms)
-    for doubt in promises:
-        print(f"note: {doubt}", file=sys.stderr)
+    promises = promised(calibration, terms)
+    for note in (*run.doubts, *promises):
+        print(f"note: {note}", file=sys.stderr)
     told = report.Told(run, history, chosen.seen, calibration, Samples(split.validation, images), defects)
     pages: list[str] = []
     try:
         pages.append(str(report.write(model.parent, told)))
-        pages.append(
-            str(page.write(model.parent, out, written.sha256, manifest, precision, choice.attempts, limits, promises))
-        )
+        pages.append(str(page.write(model.parent, out, written.sha256, manifest, precision, choice, limits, promises)))
     except OutputError as err:
         print(f"note: a report could not be written: {err}", file=sys.stderr)
     print(
@@ -244,7 +242,7 @@ def draft_manifest(run: runs.Run, fine_layer: str, mirrors: Mirrors) -> Manifest
             epochs=run.epochs,
             best_epoch=run.best_epoch,
             validation_auroc=run.validation_auroc,
-            doubts=run.audit.doubts,
+            doubts=run.doubts,
             versions=run.versions,
         ),
         parity=Parity(frames=0, logits=0, cam=0, box_iou=1, flips=0, versions={}),

@@ -19,6 +19,15 @@ ROUNDS = 25
 FAR = 1e9
 """Instead of infinity, which JSON has no word for."""
 MOST = ("auroc_drop", "missed", "flips", "fine_residual")
+WORDS = {
+    "auroc_drop": "drop of the image AUROC",
+    "missed": "defects that float catches and INT8 misses",
+    "flips": "share of the verdicts that differ",
+    "cam_correlation": "correlation of the coarse maps, median",
+    "box_iou": "agreement of the boxes, median IoU",
+    "fine_residual": "how far a fine map is from adding up, per logit of evidence",
+    "speedup": "speed against float, on this PC",
+}
 Mask = np.typing.NDArray[np.bool_]
 
 

@@ -10,9 +10,9 @@ from edge_runtime.manifest import Manifest
 from edge_runtime.mirrors import AXES
 from edge_runtime.stored import to_dict
 from export import parity
-from export.gate import Limits
+from export.gate import WORDS, Limits
 from export.options import Precision
-from export.precision import Attempt
+from export.precision import Choice
 
 NAME = "export-report.html"
 
@@ -23,7 +23,7 @@ def write(
     sha256: str,
     manifest: Manifest,
     wanted: Precision,
-    attempts: tuple[Attempt, ...],
+    choice: Choice,
     limits: Limits,
     promises: list[str],
 ) -> Path:
@@ -36,32 +36,36 @@ def write(
         versions=", ".join(f"{name} {version}" for name, version in manifest.parity.versions.items()),
         precision=manifest.precision.upper(),
         images=len(AXES[manifest.mirrors]),
-        why=why(manifest, wanted, attempts),
+        why=why(manifest, wanted, choice),
+        doubts=manifest.training.doubts,
         parity=manifest.parity,
         tolerance=parity.LOGITS_TOLERANCE,
         rounding=parity.CAM_ROUNDING,
         box_iou=parity.BOX_IOU,
-        attempts=[asdict(attempt) | {"found": to_dict(attempt.found)} for attempt in attempts],
+        attempts=[asdict(attempt) | {"found": to_dict(attempt.found)} for attempt in choice.attempts],
+        failed=choice.failed,
         limits=limits.items(),
+        words=WORDS,
         promises=promises,
     )
     write_bytes(folder / NAME, text.encode())
     return folder / NAME
 
 
-def why(manifest: Manifest, wanted: Precision, attempts: tuple[Attempt, ...]) -> str:
+def why(manifest: Manifest, wanted: Precision, choice: Choice) -> str:
     """One sentence for people."""
     if manifest.quantisation is not None:
         found = manifest.quantisation
         return (
-            f"INT8 ({found.scheme}) is {found.speedup:.1f} times as fast here, misses {found.missed} defects that float catches, "
-            f"and differs in {100 * found.flips:.2g} % of the verdicts."
+            f"INT8 ({found.scheme}) is {found.speedup:.1f} times as fast here. On {manifest.parity.frames} validation frames it misses "
+            f"{found.missed} defects that float catches, and differs in {100 * found.flips:.2g} % of the verdicts."
         )
-    if not attempts:
+    ways = len(choice.attempts) + len(choice.failed)
+    if not ways:
         return (
             "INT8 was not asked for; --precision auto ships it where it is as good." if wanted is Precision.FP32 else ""
         )
-    closest = min(attempts, key=lambda attempt: len(attempt.breaches))
-    return (
-        f"INT8 was refused in {len(attempts)} ways; the closest, {closest.found.scheme}: {'; '.join(closest.breaches)}."
-    )
+    if not choice.attempts:
+        return f"INT8 was refused in {ways} ways; the first, {choice.failed[0]}."
+    closest = min(choice.attempts, key=lambda attempt: len(attempt.breaches))
+    return f"INT8 was refused in {ways} ways; the closest, {closest.found.scheme}: {'; '.join(closest.breaches)}."

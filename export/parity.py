@@ -24,6 +24,7 @@ from edge_runtime.model import Model
 from edge_runtime.results import Array, Box, Defect, Image, Maps, Prediction, agreement, probability
 from export.convert import head_weights
 from train import vgg
+from train.callbacks import balanced_loss
 
 if TYPE_CHECKING:
     from export.candidate import Candidate
@@ -102,19 +103,13 @@ def _answers(predictions: list[Prediction], head: Head) -> Answers:
 def check_frames(trained: Answers, labels: Sequence[int], noted: float) -> None:
     """Do frames reach the trained model here as they did in its training? noted: its validation loss there. Raises
     ParityError."""
-    found = _loss(trained.margins, np.array(labels))
+    found = balanced_loss(trained.margins, np.array(labels))
     if not abs(found - noted) <= LOSS_TOLERANCE:
         raise ParityError(
             f"the trained model has a validation loss of {found:.4f} here and had {noted:.4f} in its training (they may differ by "
             f"{LOSS_TOLERANCE:g}): its frames are decoded or resized in another way here. Train and export with the same OpenCV. "
             "Nothing was written"
         )
-
-
-def _loss(margins: Array, labels: "np.typing.NDArray[np.int64]") -> float:
-    """Cross-entropy in nats, both classes weighing the same."""
-    each = np.logaddexp(0, np.where(labels == 1, -margins, margins).astype(np.float64))
-    return float(np.mean([each[labels == label].mean() for label in (0, 1)]))
 
 
 def check_line(model: Model, files: Sequence[FrameFile], expected: Answers) -> list[tuple[Defect, ...]]:

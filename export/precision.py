@@ -38,11 +38,13 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """candidate: what ships; described: the draft of its manifest. attempts: every way to quantise that was tried."""
+    """candidate: what ships; described: the draft of its manifest. attempts: every way to quantise that was judged; failed: those whose
+    graph could not be, and why."""
 
     candidate: Candidate
     described: Manifest
     attempts: tuple[Attempt, ...]
+    failed: tuple[str, ...]
 
 
 def choose(
@@ -58,6 +60,7 @@ def choose(
     """plain: the float candidate; forward: its graph without the fine map, which `complete` adds. calibration: frames that
     ranges are measured on. The candidate is `plain` where nothing passes the gate."""
     attempts: list[Attempt] = []
+    failed: list[str] = []
     for scheme in _schemes(forward, calibration, reduce_range):
         print(f"INT8, {scheme}: quantising and asking it all validation frames ...", file=sys.stderr)
         graph = complete(quantise(forward, calibration, scheme))
@@ -65,6 +68,7 @@ def choose(
             small = ask(graph, draft, asked)
         except EdgeDetectError as err:
             print(f"INT8, {scheme}: refused: {err}", file=sys.stderr)
+            failed.append(f"{scheme}: {err}")
             continue
         found = gate.compare(plain, small, str(scheme), len(calibration), asked.images)
         breaches = [*limits.breaches(found), *_unsteady(small)]
@@ -77,9 +81,9 @@ def choose(
                 fine_tolerance=max(INT8_TOLERANCE, 2 * small.fine_residual),
                 golden_tolerance=INT8_GOLDEN_TOLERANCE,
             )
-            return Choice(small, described, tuple(attempts))
+            return Choice(small, described, tuple(attempts), tuple(failed))
         print(f"INT8, {scheme}: refused: {'; '.join(breaches)}", file=sys.stderr)
-    return Choice(plain, draft, tuple(attempts))
+    return Choice(plain, draft, tuple(attempts), tuple(failed))
 
 
 def _unsteady(small: Candidate) -> list[str]:

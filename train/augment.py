@@ -1,4 +1,7 @@
-"""Random changes that leave the label true: position, light, focus, noise. In the data pipeline, never in the model."""
+"""Random changes that leave the label true: position, light, focus, noise. In the data pipeline, never in the model.
+
+But for a defect within a few pixels of the edge, which may be moved out of the frame: docs/training.md.
+"""
 
 from dataclasses import dataclass, fields, replace
 
@@ -7,6 +10,8 @@ import numpy as np
 
 from edge_runtime.errors import UsageError
 from edge_runtime.results import Image
+
+SHARES = frozenset({"shift", "zoom", "gain"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def adjusted(settings: str, flip: bool = True) -> Augmentation:
         try:
             is_switch = isinstance(getattr(augmentation, name), bool)
             number = {"yes": True, "no": False}[value] if is_switch else float(value)
-            if not 0 <= number < 256:
+            if not 0 <= number < (1 if name in SHARES else 256):
                 raise ValueError(value)
             augmentation = replace(augmentation, **{name: number})  # type: ignore[arg-type]  # checked by its default
         except (AttributeError, KeyError, TypeError, ValueError):

@@ -36,12 +36,16 @@ class LabelledFrame(Struct, frozen=True, kw_only=True):
 
 
 class Split(Struct, frozen=True, kw_only=True):
-    """Which frames were trained on and which only validated; RUN/split.json. left_out: on the training's side, but too easy to learn from."""
+    """Which frames were trained on and which only validated; RUN/split.json. left_out: on the training's side, but too easy to learn from.
+    learned_before: sha256 of the frames that the network in --weights had learned from, in any training; learned_before_is_all: whether those
+    are all, which an exported file does not tell."""
 
     root: str
     train: tuple[LabelledFrame, ...]
     validation: tuple[LabelledFrame, ...]
     left_out: tuple[LabelledFrame, ...] = ()
+    learned_before: tuple[str, ...] = ()
+    learned_before_is_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ import dataclasses
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,9 @@ def execute(order: Order) -> dict[str, object]:
             build, model = _network(ready, order.earlier)
             groups = name_groups(ready.samples.frames, ready.settings.group)
             shortcuts = replace(
-                audit.before(ready.cues, ready.samples.labels, groups), known_before=_known_before(order, ready.split)
+                audit.before(ready.cues, ready.samples.labels, groups), known_before=_known_before(ready.split)
             )
-            _warn(shortcuts)
+            _warn(shortcuts.doubts)
             if shortcuts.known_before is None and order.split is None:
                 print(
                     "note: without --split, frames that the network in --weights was trained on may be validated on, which flatters; "
@@ -71,16 +72,21 @@ def execute(order: Order) -> dict[str, object]:
         return _train(order.out, ready, build, model, shortcuts)
 
 
-def _known_before(order: Order, parts: Split) -> int | None:
+def _with_past(parts: Split, earlier: Path | None) -> Split:
+    """With the frames that the network to go on from has learned from, and those that it had gone on from."""
+    if earlier is None or earlier == exported.BUNDLED_FILE:
+        return replace(parts, learned_before=(), learned_before_is_all=True)
+    if earlier.suffix.lower() == ".onnx":
+        return replace(parts, learned_before=(), learned_before_is_all=False)
+    _, before, _ = run.read(earlier.parent)
+    learned = {frame.sha256 for frame in (*before.train, *before.left_out)} | {*before.learned_before}
+    return replace(parts, learned_before=tuple(sorted(learned)), learned_before_is_all=before.learned_before_is_all)
+
+
+def _known_before(parts: Split) -> int | None:
     """Of the frames to validate on, those that the network in --weights has learned from; None where its file does not tell."""
-    if order.earlier is None or order.earlier == exported.BUNDLED_FILE:
-        return 0
-    if order.earlier.suffix.lower() == ".onnx":
-        return None
-    earlier, before, _ = run.read(order.earlier.parent)
-    known = {frame.sha256 for frame in (*before.train, *before.left_out)}
-    count = sum(frame.sha256 in known for frame in parts.validation)
-    return count or (0 if earlier.audit.known_before == 0 else None)
+    learned = {*parts.learned_before}
+    return sum(frame.sha256 in learned for frame in parts.validation) or (0 if parts.learned_before_is_all else None)
 
 
 def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
@@ -107,12 +113,15 @@ def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
 
 def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.Audit) -> dict[str, object]:
     """Everything is written before run.json, which says that the training is finished."""
+    import keras
+
     from train import fit, report
     from train.callbacks import Scores, predict
     from train.place import with_cells
 
     settings = ready.settings
     train, held_out = ready.samples.pick(ready.split.train), ready.samples.pick(ready.split.validation)
+    _tell_share(ready)
     print(
         f"training {settings.backbone} ({model.count_params():,} parameters) on {describe(train.frames)}, "
         f"validating on {describe(held_out.frames)}",
@@ -124,8 +133,8 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     answers = predict(with_cells(model), held_out.images)
     evidence = audit.after(answers["cells"], held_out.labels, ready.roi)
     found = replace(shortcuts, evidence=evidence)
-    _warn(audit.Audit(evidence=evidence))
-    scores = Scores(*state.kept) if state.kept else Scores(0, 0, 0, 0)
+    assert state.kept is not None  # fit would have raised
+    scores = Scores(*state.kept)
     record = run.Run(
         settings=settings,
         epochs=len(state.history["val_auroc"]),
@@ -134,8 +143,10 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
         train_counts=counts(train.frames),
         validation_counts=counts(held_out.frames),
         audit=found,
-        versions=run.versions(),
+        versions=run.versions(keras.config.backend()),
+        finished=datetime.now().isoformat(" ", "seconds"),
     )
+    _warn(doubt for doubt in record.doubts if doubt not in shortcuts.doubts)
     metrics = {
         "validation_auroc": scores.auroc,
         "validation_average_precision": scores.average_precision,
@@ -149,7 +160,7 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     run.finish(out, record, state.history, metrics)
     for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs
         (out / name).unlink(missing_ok=True)
-    return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(found.doubts)}
+    return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(record.doubts)}
 
 
 def _introduced(ready: "Ready", model: Any) -> "Ready":
@@ -228,7 +239,7 @@ def _prepare(order: Order) -> Ready:
         parts = extend(samples.frames, order.data, earlier_split, settings.validation, settings.group)
     else:
         parts = split(samples.frames, order.data, settings.validation, settings.group, settings.recipe.seed)
-    return Ready(samples, cues, parts, settings, roi)
+    return Ready(samples, cues, _with_past(parts, order.earlier), settings, roi)
 
 
 def _refuse_finished(out: Path) -> None:
@@ -267,8 +278,8 @@ def read_mask(path: Path) -> Image:
     return np.asarray(mask, np.uint8)
 
 
-def _warn(found: audit.Audit) -> None:
-    for doubt in found.doubts:
+def _warn(doubts: Iterable[str]) -> None:
+    for doubt in doubts:
         print(f"WARNING: {doubt}", file=sys.stderr)
 
 
@@ -286,6 +297,17 @@ def fingerprint(labelled: Sequence[LabelledFrame]) -> str:
     """One hash for the whole data set: every label with its frame's content, in any order."""
     lines = sorted(f"{frame.label} {frame.sha256}" for frame in labelled)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _tell_share(ready: Ready) -> None:
+    """Frames of few groups can't be divided as was asked for."""
+    held_out, asked = len(ready.split.validation) / len(ready.samples.frames), ready.settings.validation
+    if not asked / 1.5 < held_out < 1.5 * asked:
+        print(
+            f"note: {held_out:.0%} of the frames are held out instead of the {asked:.0%} that --validation asks for, as "
+            "copies of a picture, and frames of a group, stay on one side",
+            file=sys.stderr,
+        )
 
 
 def _tell(what: str, done: int, total: int) -> None:

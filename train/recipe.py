@@ -55,7 +55,8 @@ class Phase:
     crops: bool = False
 
 
-HEAD_RATE = 1e-3
+HEAD_RATE, HEAD_FASTER = 1e-3, 10
+"""The peak rate of the dense layers, alone, and how many times that of the others it may be: who asks for a lower rate means both."""
 WHOLE = "epoch"
 """Name of the phase in which all blocks learn, but for those that are frozen."""
 
@@ -75,7 +76,7 @@ def phases(recipe: Recipe) -> list[Phase]:
     """Crops first, then the head, then the rest; what has no epochs is left out."""
     wanted = [
         Phase("warm-up", recipe.warm_up, recipe.learning_rate, recipe.frozen_blocks, crops=True),
-        Phase("head", recipe.head_epochs, HEAD_RATE, frozen_blocks=BLOCKS),
+        Phase("head", recipe.head_epochs, min(HEAD_RATE, HEAD_FASTER * recipe.learning_rate), frozen_blocks=BLOCKS),
         Phase(WHOLE, recipe.epochs, recipe.learning_rate, frozen_blocks=recipe.frozen_blocks),
     ]
     return [phase for phase in wanted if phase.epochs]

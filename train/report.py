@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import jinja2
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from edge_runtime import boxes
@@ -84,7 +86,7 @@ def _content(told: Told) -> dict[str, Any]:
         "settings": told.run.settings,
         "recipe": to_dict(told.run.settings.recipe),
         "calibration": calibration,
-        "doubts": told.run.audit.doubts,
+        "doubts": told.run.doubts,
         "audit": told.run.audit,
         "evidence_counts": told.run.audit.evidence_counts,
         "evidence": told.run.audit.evidence,
@@ -122,6 +124,7 @@ def _content(told: Told) -> dict[str, Any]:
         ],
         "map": "fine" if told.defects else "coarse",
         "percent": percent,
+        "up": ROUND_CEILING,
     }
 
 
@@ -181,7 +184,9 @@ def _curves(history: dict[str, list[float]], best_epoch: int) -> str:
     right.spines[["top"]].set_visible(False)
     axes.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")
     lines = [*axes.get_lines()[:2], *right.get_lines()]
-    axes.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="center right")
+    figure.legend(
+        lines, [line.get_label() for line in lines], fontsize=8, loc="outside lower center", ncols=3, frameon=False
+    )
     axes.xaxis.get_major_locator().set_params(integer=True)
     return _svg(figure)
 
@@ -214,6 +219,11 @@ def _histogram(scores: Any, labels: Any, threshold: float) -> str:
         label=["good", "anomaly"],
     )
     axes.axvline(threshold, color="black", linewidth=1)
-    axes.set_yscale("symlog", linthresh=10)
+    most = max(np.histogram(scores, bins=25, range=(0, 1))[0])
+    if most > 20:
+        axes.set_yscale("symlog", linthresh=10)  # the few frames in the middle are what matters
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+    else:
+        axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8)
     return _svg(figure)

@@ -24,6 +24,8 @@ MODEL, SETTINGS, RUN, SPLIT, HISTORY, METRICS = (
     "metrics.json",
 )
 
+POOR_AUROC = 0.9
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """What a training was asked for; RUN/settings.json, written before it starts. input_hw: (height, width) in pixels.
@@ -47,7 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 class Run(Struct, frozen=True, kw_only=True):
     """How a model was made; RUN/run.json. best_epoch: the one that was kept, whose AUROC validation_auroc is. train_counts,
-    validation_counts: (good, anomaly) frames."""
+    validation_counts: (good, anomaly) frames. finished: local date and time, ISO 8601."""
 
     settings: Settings
     epochs: int
@@ -57,22 +59,20 @@ class Run(Struct, frozen=True, kw_only=True):
     validation_counts: tuple[int, int]
     audit: Audit
     versions: dict[str, str]
+    finished: str = ""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why not to trust the model, in plain words; empty where nothing speaks against it."""
+        if self.validation_auroc >= POOR_AUROC:
+            return self.audit.doubts
+        poor = f"validation AUROC {self.validation_auroc:.2f}: this model will miss many defects; train longer or on more frames"
+        return (*self.audit.doubts, poor)
 
 
-def versions() -> dict[str, str]:
-    return {
-        name: importlib.metadata.version(name)
-        for name in ("keras", "tensorflow", "torch", "jax", "numpy", "opencv-python")
-        if _installed(name)
-    }
-
-
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def versions(backend: str) -> dict[str, str]:
+    """backend: of Keras."""
+    return {name: importlib.metadata.version(name) for name in ("keras", backend, "numpy", "opencv-python")}
 
 
 def begin(folder: Path, settings: Settings, split: Split) -> None:

@@ -37,7 +37,7 @@ def evaluate(
 ) -> None:
     """Measure escapes and false rejects on frames of known class.
 
-    And what they promise: every figure comes with its bounds at 95 % confidence.
+    And what they promise: escapes and false rejects come with their bounds at 95 % confidence.
 
     Example: edge-detect evaluate test/ -m part.onnx -o evaluation
     """

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,14 @@ class Evaluation:
 def evaluate(
     root: Path, inspector: Inspector, truth_path: Path | None, progress: Callable[[int, int], None]
 ) -> Evaluation:
-    """Judge every frame of the class folders under root. Raises UsageError where classes or truth are missing, before the
-    first frame is judged."""
+    """Judge every frame of the class folders under root. Raises UsageError where classes or truth are missing or don't fit, before
+    the first frame is judged."""
     truth = None if truth_path is None else read_truth(truth_path)
     todo = labelled(root)
     for one in todo:
         if truth is not None and one.label:
-            truth.check(one.file.path)
+            with suppress(FrameError):  # counted when its turn comes
+                truth.of(one.file.path, frames.read(one.file, inspector.model.manifest.needed_hw).size_wh)
     judged: list[Judged] = []
     errors: list[str] = []
     for done, one in enumerate(todo, 1):

@@ -88,10 +88,6 @@ class TruthFile:
             raise UsageError(f"--truth {self.path}: has no entry for {'/'.join(path.parts[-2:])}")
         return found
 
-    def check(self, path: Path) -> None:
-        """Is there a truth for this frame? Raises UsageError where not."""
-        self.entry(path)
-
     def knows(self, path: Path) -> bool:
         return self.find(path) is not None
 
@@ -145,10 +141,6 @@ class MaskFolder:
                 f"--truth {self.path}: has no mask for {path.parent.name}/{path.name} (looked for {self.candidates(path)[0]})"
             )
         return found
-
-    def check(self, path: Path) -> None:
-        """Is there a truth for this frame? Raises UsageError where not."""
-        self.file(path)
 
     def knows(self, path: Path) -> bool:
         return self.find(path) is not None

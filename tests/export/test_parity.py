@@ -6,10 +6,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.parity import Answers, ParityError, compare
+from export.parity import Answers, ParityError, check_frames, compare
 from tests import tiny
+from train import callbacks
+from train.data import LabelledFrame, Samples
 
 LOGITS = np.tile(np.array([1, 0], np.float32), (4, 1))
+
+
+@pytest.mark.parametrize("wrong", [3, 40, 160])
+def test_a_network_that_is_sure_and_wrong_has_the_same_loss_in_training_and_export(
+    wrong: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = np.array([[2, 0], [1, 0], [0, 4], [wrong, 0]], np.float32)
+    monkeypatch.setattr(callbacks, "predict", lambda model, images: logits)
+    labels = [0, 0, 1, 1]
+    frames = tuple(LabelledFrame(path=str(row), label=label, sha256="0") for row, label in enumerate(labels))
+    noted = callbacks.score(None, Samples(frames, np.zeros((4, 1, 1, 3), np.uint8))).loss
+    check_frames(Answers(logits, logits), labels, noted)
+    with pytest.raises(ParityError, match="decoded or resized in another way"):
+        check_frames(Answers(np.add(logits, [0, 0.01], dtype=np.float32), logits), labels, noted)
 
 
 def exported(cams: Any) -> Any:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
 from edge_runtime.evaluation import image_level
+from edge_runtime.evaluation.evaluate import evaluate
 from edge_runtime.evaluation.localisation import Case, iou, measure
 from edge_runtime.evaluation.truth import MaskFolder, Rectangle, TruthFile, labelled, shrink
+from edge_runtime.inspector import Inspector
+from edge_runtime.model import Model
 from edge_runtime.results import Array
 from tests.conftest import Run
 from tests.tiny import write_frames
@@ -274,6 +277,18 @@ def test_mistakes_get_one_clear_line(
     done = edge_detect("evaluate", "-m", tiny_model, "-o", "out", *arguments)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and says in done.stderr, done.stderr
     assert done.stdout == "" and not (tmp_path / "out" / "evaluation.json").exists()
+
+
+def test_truth_that_does_not_fit_is_told_before_the_first_frame_is_judged(
+    parts: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    boxes = {"a": [0, 0, 9, 9], "b": [5000, 5000, 5100, 5100]}
+    truth = {f"anomaly/{name}.png": {"boxes_xyxy": [box]} for name, box in boxes.items()}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    judged: list[int] = []
+    with pytest.raises(UsageError, match="lies outside"):
+        evaluate(parts, Inspector(Model.load(tiny_model)), tmp_path / "truth.json", lambda done, _: judged.append(done))
+    assert judged == []
 
 
 @pytest.mark.parametrize("box", [[5000, 5000, 5100, 5100], [-40, -40, -8, -8]])

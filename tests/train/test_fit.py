@@ -16,7 +16,7 @@ from train.callbacks import Scores, auroc_error, predict, score
 from train.checkpoint import State
 from train.data import LabelledFrame, Samples
 from train.place import where_loss
-from train.recipe import Precision, Recipe, epochs_for, settled
+from train.recipe import Precision, Recipe, epochs_for, phases, settled
 
 HW = (32, 48)
 
@@ -275,7 +275,7 @@ def test_each_change_of_a_frame_can_be_switched_off_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["rotat=3", "rotate", "rotate=far", "rotate=-1", "flip_vertical=2", "move=1", "rotate=nan"]
+    "wrong", ["rotat=3", "rotate", "rotate=far", "rotate=-1", "flip_vertical=2", "move=1", "rotate=nan", "shift=6"]
 )
 def test_a_change_that_does_not_exist_is_refused_with_those_that_do(wrong: str) -> None:
     with pytest.raises(UsageError, match=r"expected NAME=VALUE, of flip_horizontal=yes, .*rotate=10"):
@@ -293,6 +293,12 @@ def test_a_model_that_does_not_fit_on_the_disk_leaves_no_half_of_it(tmp_path: Pa
     ):
         run.save_model(tmp_path, Full())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("asked", "head"), [(1e-3, 1e-3), (1e-4, 1e-3), (1e-6, 1e-5)])
+def test_who_asks_for_a_small_rate_gets_one_for_the_dense_layers_too(asked: float, head: float) -> None:
+    first, second = phases(Recipe(learning_rate=asked, head_epochs=3))
+    assert first.learning_rate == pytest.approx(head) and second.learning_rate == asked
 
 
 def test_few_frames_are_shown_more_often() -> None:
