@@ -25,6 +25,8 @@ NO_FRAMES_IN = frozenset({"$recycle.bin", "system volume information", "lost+fou
 """Folders that systems keep at the top of a disk."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_BYTES = 512 * 1024 * 1024
+PART = 4 * 1024 * 1024
+"""Bytes that are read at once: a slow share is not taken for a dead one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +210,12 @@ def read_bytes(path: Path) -> bytes:
     return read_file(path)[0]
 
 
-def read_file(path: Path) -> tuple[bytes, os.stat_result]:
+def read_file(path: Path, alive: Callable[[], None] = lambda: None) -> tuple[bytes, os.stat_result]:
     """The bytes of a regular file, at most MAX_BYTES of them, and what the opened file said of itself. Raises FrameError.
 
     cv2 never sees a path: it crashes on names that are no UTF-8 and hangs on a FIFO. A link to a regular file is
     followed wherever it leads: a line may well link its frames. A file that is renamed, replaced or removed
-    meanwhile is read as it was when it was opened.
+    meanwhile is read as it was when it was opened. alive: called now and then.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -227,7 +229,11 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
         if before.st_size > MAX_BYTES:
             raise FrameError(f"has {before.st_size:,} bytes; more than {MAX_BYTES:,} are not read")
         with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(before.st_size + 1)
+            parts = [file.read(min(before.st_size + 1, PART))]
+            while len(parts[-1]) == PART and len(parts) * PART <= before.st_size:  # it may grow, and without end
+                alive()
+                parts.append(file.read(PART))
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         after = os.fstat(handle)
     except OSError as err:
         raise FrameError(f"can't be read: {err.strerror}") from None

@@ -65,7 +65,7 @@ class Inspector:
         inferred = time.perf_counter()
         judgement = self.judge(prediction)
         explained = time.perf_counter()
-        proof = self._proof(image, judgement) if self.prove and judgement.defects else None
+        proof = self._proof(image, judgement, alive) if self.prove and judgement.defects else None
         inspection = Inspection(
             source=frame.source,
             sha256=frame.sha256,
@@ -158,14 +158,20 @@ class Inspector:
     def _passes(self, margin: float) -> bool:
         return self._score(margin) < self._threshold
 
-    def _proof(self, image: Image, judgement: Judgement) -> Proof:
+    def _proof(self, image: Image, judgement: Judgement, alive: Callable[[], None]) -> Proof:
         maps, fine = judgement.maps, judgement.defects[0].map == "fine"
         evidence = boxes.located(maps, self.model.manifest.calibration) if fine else maps.coarse
+
+        def judge(images: Image) -> Array:
+            alive()
+            answers = self.model.predict(images, alive=alive)
+            return np.array([one.logits[1] - one.logits[0] for one in answers], np.float32)
+
         return prove(
             image,
             [defect.box for defect in judgement.defects],
             np.maximum(cam.upsample(evidence, self.model.input_hw), 0),
             self.model.input_hw[0] // evidence.shape[0],
             self._passes,
-            lambda images: np.array([one.logits[1] - one.logits[0] for one in self.model.predict(images)], np.float32),
+            judge,
         )

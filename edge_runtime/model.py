@@ -47,7 +47,8 @@ class Model:
         """Read, check and start a model file. threads: for each frame; 0 takes every core this process may use. provider: of PROVIDERS.
         sha256: hex, what the file must have; empty for any. spinning: whether its threads wait for work awake: quicker, at full load.
 
-        The bytes that are hashed are the bytes that are run. Raises ModelError, UsageError for a provider that is not there.
+        The bytes that are hashed are the bytes that are run. Raises ModelError, UsageError for a file that can't be read and a provider
+        that is not there.
         """
         try:
             if not path.is_file() and path.exists():
@@ -57,7 +58,7 @@ class Model:
                 raise ModelError(f"{path}: has {size:,} bytes; a model has at most {MAX_BYTES:,}")
             data = path.read_bytes()
         except OSError as err:
-            raise ModelError(f"{path}: can't be read: {err.strerror}") from None
+            raise UsageError(f"{path}: can't be read: {err.strerror}") from None  # a share may be away
         try:
             return cls.from_bytes(data, threads, provider, sha256, spinning)
         except ModelError as err:

@@ -10,11 +10,19 @@ from edge_runtime.line.record import Row
 @dataclass(frozen=True, slots=True)
 class Ready:
     """The model is loaded, OUT is open. total: frames that were found, None for a folder that is watched. earlier: rows
-    per verdict of frames that are as an earlier run has judged them. passed_over: folders asked for that hold results."""
+    per verdict of frames that are as an earlier run has judged them. passed_over: folders asked for that hold results.
+    product: of the model. cameras: that are watched, by name; none for a single folder."""
 
     total: int | None
     earlier: dict[str, int]
     passed_over: list[str] = field(default_factory=list)
+    product: str = ""
+    cameras: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Something is going on that may take long, before the first frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,10 @@ class Ended:
     """The worker has done what it was asked for."""
 
 
-Event = Ready | Began | PutOff | Done | Status | Preview | Failed | Ended
-_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Ready, Began, PutOff, Done, Status, Preview, Failed, Ended)}
+Event = Ready | Alive | Began | PutOff | Done | Status | Preview | Failed | Ended
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (Ready, Alive, Began, PutOff, Done, Status, Preview, Failed, Ended)
+}
 
 
 def encode(event: Event) -> str:

@@ -5,6 +5,7 @@ for they get lost when many files come at once, and network shares send none.
 import heapq
 import itertools
 import os
+import queue
 import threading
 import time
 from collections import Counter, deque
@@ -19,6 +20,7 @@ from edge_runtime.frames import FrameFile
 from edge_runtime.line.events import Status
 from edge_runtime.line.job import Watching
 from edge_runtime.line.ledger import GONE, Ledger, state_of
+from edge_runtime.line.look import Found, Look
 from edge_runtime.line.pipeline import Caution, Outcome, Work
 from edge_runtime.line.record import NOT_SEARCHED
 from edge_runtime.line.wake import Wake
@@ -71,10 +73,15 @@ class Folder:
         self._counts: Counter[str] = Counter()
         self._seen = self._under_way = 0
         self._unreadable: dict[str, tuple[str, float]] = {}  # source -> state of the file, when to try again
-        self._looking: Iterator[tuple[Path, str | None]] | None = None
+        self._looking: Look | None = None
         self._next_look = 0.0
         self._unsearched: list[str] = []  # as the last look found
         self._unsearched_now: list[str] = []
+
+    @property
+    def cameras(self) -> list[str]:
+        """By name; none for a single folder."""
+        return [camera for _, camera in self._roots if camera is not None]
 
     def work(self, ledger: Ledger, stop: threading.Event) -> Iterator[Work | None]:
         """Frames to inspect as they become ready, None while there are none; ends after stop."""
@@ -111,10 +118,11 @@ class Folder:
             self._counts[outcome.row["verdict"]] += 1
 
     def put_off(self, file: FrameFile, _: FrameError) -> bool:
-        """Whether a frame that can't be read may still become readable: it has not been left alone for long enough."""
+        """Whether a frame that can't be read may still become readable: it has not been left alone for long enough. One that is gone
+        was never a frame."""
         pending, state = self._pending[file.source], state_of(file.path)
         pending.stirred = self._note(pending, state)
-        return state != GONE and time.monotonic() < pending.changed + self._rule.incomplete_s
+        return state == GONE or time.monotonic() < pending.changed + self._rule.incomplete_s
 
     def status(self) -> Status:
         return Status(
@@ -133,21 +141,26 @@ class Folder:
         if self._looking is None:
             if started < self._next_look:
                 return
-            wake.refresh()
-            self._looking, self._looked_s = self._all_files(), 0.0
+            self._looking, self._looked_s = Look(lambda: self._all_files(wake)), 0.0
             self._next_look = started + self._rule.rescan_s
-        for path, camera in self._looking:
-            self._look(path, camera, False, ledger)
-            if time.monotonic() > started + LOOK_S:
-                self._looked_s += LOOK_S
+        is_idle = not (self._ready or self._under_way)
+        while (now := time.monotonic()) <= started + LOOK_S:
+            try:
+                found = self._looking.take(LOOK_S if is_idle else 0)
+            except queue.Empty:
                 return
-        self._looking = None
-        self._unsearched = self._unsearched_now
-        ended = time.monotonic()
-        self._next_look = max(self._next_look, ended + (self._looked_s + ended - started) / LOOKING_SHARE)
+            if found is None:
+                self._unsearched = self._unsearched_now
+                self._next_look = max(self._next_look, now + (self._looked_s + self._looking.took_s) / LOOKING_SHARE)
+                self._looking = None
+                return
+            taken = time.monotonic()
+            self._look(*found, False, ledger)
+            self._looked_s += time.monotonic() - taken
 
-    def _all_files(self) -> Iterator[tuple[Path, str | None]]:
+    def _all_files(self, wake: Wake) -> Iterator[Found]:
         self._unsearched_now = []
+        wake.refresh()
         roots = [root for root, _ in self._roots]
         for root, camera in self._roots:
             if frames.holds_results(root):

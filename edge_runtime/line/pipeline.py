@@ -142,7 +142,7 @@ class Pipeline:
                 if work.caution >= Caution.DONT_READ:
                     raise FrameError("can't be read: the worker hung or crashed on it three times")
                 _wait_a_tick(file)
-                data, info = frames.read_file(file.path)
+                data, info = frames.read_file(file.path, pulse.beat)
                 state = file_state(info)
                 sha256 = hashlib.sha256(data).hexdigest()
             pulse.beat()

@@ -32,23 +32,16 @@ def _opened(ledger: Path) -> tuple[sqlite3.Connection, dict[str, str]]:
     except sqlite3.OperationalError as err:
         if err.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
-    return _asked(_copied(ledger))
+    return _asked(_unchanging(ledger))
 
 
-def _copied(ledger: Path) -> sqlite3.Connection:
-    """A ledger in memory: where nothing may be written (an archive, another user's folder) SQLite opens none that others could
-    be writing. Raises OSError where somebody is."""
-    before, data = os.stat(ledger), bytearray(ledger.read_bytes())
-    log, after = ledger.with_name(f"{ledger.name}-wal"), os.stat(ledger)
-    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or (
-        os.path.exists(log) and os.path.getsize(log)
-    ):
+def _unchanging(ledger: Path) -> sqlite3.Connection:
+    """Where nothing may be written (an archive, another user's folder) SQLite opens only what nobody is writing, and takes our word for
+    it. Raises OSError where somebody is."""
+    log = ledger.with_name(f"{ledger.name}-wal")
+    if os.path.exists(log) and os.path.getsize(log):
         raise OSError(errno.EAGAIN, "somebody is writing them, or was when the power went")
-    data[18:20] = b"\1\1"  # no log beside it (SQLite's file format, 1.3.3)
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.deserialize(bytes(data))
-    db.execute("PRAGMA query_only = ON")
-    return db
+    return sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
 
 def _asked(db: sqlite3.Connection) -> tuple[sqlite3.Connection, dict[str, str]]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.line import process
-from edge_runtime.line.events import Began, Done, Ended, Event, Failed, PutOff, Ready, decode
+from edge_runtime.line.events import Alive, Began, Done, Ended, Event, Failed, PutOff, Ready, decode
 from edge_runtime.line.job import Job
 
 STALL_S = 8.0
@@ -29,9 +29,9 @@ STOP_S = 4.0
 LOOK_S = 0.25
 """Between two looks at the clock."""
 SOUND_S = 60.0
-"""A worker that has lived for so long was no bad start."""
+"""A worker that was ready and has lived for so long was no bad start."""
 MAX_IN_A_ROW = 10
-"""Workers that died without one frame done between them: the fault is not in the frames. Without one in work, it is at once."""
+"""Workers that died without one frame done between them: the fault is not in the frames. Without one in work, two are enough."""
 NAP_S = 1.0
 STOP = "stop"
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
@@ -90,15 +90,17 @@ class Supervisor:
         watching = self._job.watching is not None
         while not self._stop.is_set():
             started, last = time.monotonic(), None
+            begun = False
             for last in self._one_worker():
                 if isinstance(last, Done):
                     deaths = failures = 0
-                ready = ready or isinstance(last, Ready)
-                if not isinstance(last, Failed | Ended):
+                begun = begun or isinstance(last, Ready)
+                if not isinstance(last, Alive | Failed | Ended):
                     yield last
             if isinstance(last, Ended) or self._stop.is_set():
                 return
-            if time.monotonic() > started + SOUND_S:
+            ready = ready or begun
+            if begun and time.monotonic() > started + SOUND_S:
                 deaths = failures = 0
             if isinstance(last, Failed):
                 if last.lasting or not (ready and watching):
@@ -125,7 +127,8 @@ class Supervisor:
         try:
             worker = process.worker()
         except OSError as err:
-            raise EdgeDetectError(f"{sys.executable}: the worker can't be started: {err.strerror}") from None
+            yield Failed(f"{sys.executable}: the worker can't be started: {err.strerror}", lasting=False)
+            return
         with self._sending:
             self._worker = worker
         try:

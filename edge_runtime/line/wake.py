@@ -54,6 +54,7 @@ class Wake(FileSystemEventHandler):
                     self._observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
             self._observer.start()
         except OSError:  # no more inotify watches to be had: looking must do
+            self._observer.stop()  # some of it may listen already, to nobody
             self._observer = None
 
     def on_any_event(self, event: FileSystemEvent) -> None:

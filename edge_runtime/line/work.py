@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from edge_runtime import frames
 from edge_runtime.frames import FrameFile
 from edge_runtime.golden import replay
 from edge_runtime.inspector import Inspector
-from edge_runtime.line.events import Began, Done, Event, Preview, PutOff, Ready
+from edge_runtime.line.events import Alive, Began, Done, Event, Preview, PutOff, Ready
 from edge_runtime.line.folder import Folder
 from edge_runtime.line.job import Job
 from edge_runtime.line.ledger import Ledger, state_of
@@ -27,6 +28,7 @@ from edge_runtime.line.screen import Screen
 from edge_runtime.model import Model
 
 STATUS_S = 0.5
+ALIVE_S = 5.0
 Tell = Callable[[Event], None]
 
 
@@ -42,10 +44,11 @@ def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threa
 
 def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
     sys.stdin = io.TextIOWrapper(io.BytesIO(job.listed.encode("utf-8", "surrogateescape")))
-    found = frames.find(job.inputs)
-    frames.refuse_among(Path(job.out), found.folders)
+    with _alive(tell):
+        found = frames.find(job.inputs)
+        frames.refuse_among(Path(job.out), found.folders)
     inspector = _inspector(job, model())
-    with Ledger(Path(job.out), _identity(inspector, found.base)) as ledger:
+    with _ledger(job, _identity(inspector, found.base), tell) as ledger:
         todo, earlier = [], Counter[str]()
         for file in found.files:
             verdict = ledger.unchanged(file.source, state_of(file.path))
@@ -72,8 +75,8 @@ def _watch(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: th
     assert job.watching is not None
     folder = Folder(job.inputs, Path(job.out), job.watching, job.crashed)
     inspector = _inspector(job, model())
-    with Ledger(Path(job.out), _identity(inspector, folder.base)) as ledger:
-        tell(Ready(None, {}))
+    with _ledger(job, _identity(inspector, folder.base), tell) as ledger:
+        tell(Ready(None, {}, product=inspector.model.manifest.product, cameras=folder.cameras))
         threading.Thread(target=keep_within, args=(Path(job.out), job.watching), daemon=True).start()
         screen = Screen(jobs) if job.screen else None
         pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell), folder.put_off, screen)
@@ -81,6 +84,28 @@ def _watch(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: th
             folder.over(outcome)
             _over(tell, replace(outcome, row=None) if outcome.still_unreadable else outcome)
         tell(folder.status())
+
+
+def _ledger(job: Job, identity: dict[str, str], tell: Tell) -> Ledger:
+    """Opened; one of an earlier edge-detect, or with results.jsonl lost, may take minutes for a million rows."""
+    with _alive(tell):
+        return Ledger(Path(job.out), identity)
+
+
+@contextmanager
+def _alive(tell: Tell) -> Iterator[None]:
+    """What takes long in here is not taken for a hang."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(ALIVE_S):
+            tell(Alive())
+
+    threading.Thread(target=repeat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _telling(folder: Folder, ledger: Ledger, tell: Tell, stop: threading.Event) -> Iterator[Work | None]:
