@@ -153,6 +153,8 @@ class Watched:
             self._before = self._counts.total()
             self.heartbeat.ready()
             self.health("running")
+            if self._board is not None:
+                self._board.ready(event.product, event.cameras)
         elif isinstance(event, Status):
             status = self._of_all(event)
             for folder in status.unsearched:

@@ -33,6 +33,8 @@ MAX_UNSEARCHED = 20
 LOOK_S = 0.05
 LOOKING_SHARE = 0.1
 """Of the time, at most, for looking at all files."""
+STALLED_S = 10.0
+"""After which a look that finds nothing more, and does not end, is told."""
 MAX_IDLE_S = 0.5
 RETRY_S = 60.0
 """After which a frame is tried again that could not be read: a disk or a share may have been away."""
@@ -141,14 +143,17 @@ class Folder:
         if self._looking is None:
             if started < self._next_look:
                 return
-            self._looking, self._looked_s = Look(lambda: self._all_files(wake)), 0.0
+            self._looking, self._looked_s, self._heard = Look(lambda: self._all_files(wake)), 0.0, started
             self._next_look = started + self._rule.rescan_s
         is_idle = not (self._ready or self._under_way)
         while (now := time.monotonic()) <= started + LOOK_S:
             try:
                 found = self._looking.take(LOOK_S if is_idle else 0)
             except queue.Empty:
+                if now > self._heard + STALLED_S:
+                    self._unsearched = [f"{frames.printable(str(self._listing))}: takes long to list"]
                 return
+            self._heard = now
             if found is None:
                 self._unsearched = self._unsearched_now
                 self._next_look = max(self._next_look, now + (self._looked_s + self._looking.took_s) / LOOKING_SHARE)
@@ -160,9 +165,11 @@ class Folder:
 
     def _all_files(self, wake: Wake) -> Iterator[Found]:
         self._unsearched_now = []
+        self._listing = self.base
         wake.refresh()
         roots = [root for root, _ in self._roots]
         for root, camera in self._roots:
+            self._listing = root
             if frames.holds_results(root):
                 self._note_unsearched(root, "holds results")
             elif os.path.isdir(root):

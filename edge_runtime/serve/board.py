@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -54,11 +55,21 @@ class Board:
         self._restarts = 0
         self._last_at: float | None = None
 
+    def ready(self, product: str, cameras: Sequence[str]) -> None:
+        """What is inspected. cameras: all that are watched, so that one which has been silent from the start is missed."""
+        with self._lock:
+            self.product = product or self.product
+            for name in cameras:
+                self._camera(name)
+                for verdict in ("good", "anomaly", "error"):
+                    self._frames[name, verdict] += 0
+            self.version += 1
+
     def done(self, row: Row) -> None:
         """A frame has got its row."""
         now = time.monotonic()
         with self._lock:
-            camera = self._camera(row)
+            camera = self._camera(name_of(row))
             camera.row, camera.at = brief(row), now
             if row["verdict"] == "anomaly":
                 camera.reject, camera.rejected_at = camera.row, now
@@ -79,7 +90,7 @@ class Board:
     def preview(self, row: Row, jpeg: bytes) -> None:
         """A small picture of a camera's newest frame."""
         with self._lock:
-            camera = self._camera(row)
+            camera = self._camera(name_of(row))
             camera.jpeg, camera.pictured = jpeg, {"id": row["id"], "verdict": row["verdict"], "frame": row["frame"]}
             camera.pictures += 1
             if row["verdict"] == "anomaly":
@@ -145,8 +156,7 @@ class Board:
                 "last_at": self._last_at,
             }
 
-    def _camera(self, row: Row) -> Camera:
-        name = name_of(row)
+    def _camera(self, name: str) -> Camera:
         camera = self._cameras.get(name) or self._cameras.setdefault(name, Camera(next(self._keys)))
         self._cameras.move_to_end(name)
         if len(self._cameras) > MAX_CAMERAS:

@@ -246,3 +246,11 @@ def test_frames_know_their_camera_where_several_folders_are_asked_for(tmp_path: 
     assert [file.camera for file in frames.find([cams[0]]).files] == [None]
     mixed = frames.find([*cams, str(tmp_path / "line" / "2.png")]).files
     assert [file.camera for file in mixed] == ["cam1", "cam2", None]
+
+
+def test_a_large_file_is_read_in_parts_each_of_which_is_told(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).bytes(2 * frames.PART + 5)
+    (tmp_path / "large.bmp").write_bytes(data)
+    told: list[int] = []
+    found, info = frames.read_file(tmp_path / "large.bmp", lambda: told.append(1))
+    assert found == data and info.st_size == len(data) and len(told) == 2

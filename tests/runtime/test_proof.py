@@ -1,9 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runtime.inspector import Inspector
+from edge_runtime.model import Model
 from edge_runtime.proof import RING, _elsewhere, mended, prove
-from edge_runtime.results import Array, Box, Image
+from edge_runtime.results import Array, Box, Frame, Image
+from tests import tiny
 
 RIM = 150
 SCRATCH = Box(88, 20, 104, 30)
@@ -92,3 +97,10 @@ def test_the_control_is_the_hottest_equal_place_outside_the_boxes() -> None:
     second = Box(0, 0, 16, 10)
     assert list(_elsewhere([SCRATCH, second], evidence)) == [Box(150, 100, 166, 110), Box(10, 60, 26, 70)]
     assert list(_elsewhere([Box(0, 0, 192, 100)], evidence)) == []
+
+
+def test_a_proof_shows_signs_of_life_before_each_question(tiny_model: Path) -> None:
+    inspector, told = Inspector(Model.load(tiny_model), prove=True), []
+    frame = Frame("a.png", "0" * 64, tiny.frame(), (96, 64))
+    inspection, _ = inspector.inspect(frame, lambda: told.append(1))
+    assert inspection.proof is not None and len(told) >= 3, "a box, all boxes together, and the control"

@@ -69,6 +69,37 @@ def test_a_folder_that_is_gone_is_told_and_its_frames_are_found_once_it_is_back(
         assert line.stop() == 0
 
 
+SLOW_TO_LIST = """
+import os, time
+scandir = os.scandir
+def slowly(path="."):
+    while str(path).endswith("slow") and not os.path.exists(MARK):
+        time.sleep(0.05)
+    return scandir(path)
+os.scandir = slowly
+"""
+
+
+def test_a_folder_that_takes_long_to_list_holds_up_no_frame_and_is_told(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    mark = f"MARK = {str(tmp_path / 'listed')!r}"
+    (tmp_path / "site" / "sitecustomize.py").write_text(f"{mark}\n{SLOW_TO_LIST}")  # as a large folder on a share does
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    put(tmp_path / "cam" / "slow", "b.jpg", DARK)
+    put(tmp_path / "cam", "a.jpg", BRIGHT)
+    with watching(tmp_path, tiny_model, "--poll") as line:
+        worker = line.worker()
+        arrived(tmp_path, 1)
+        until(lambda: heartbeat(tmp_path / "out")["unsearched"] == [f"{tmp_path / 'cam'}: takes long to list"])
+        (tmp_path / "listed").touch()
+        arrived(tmp_path, 2)
+        until(lambda: heartbeat(tmp_path / "out")["unsearched"] == [])
+        assert line.worker() == worker and line.stop() == 0
+    assert verdicts(tmp_path) == [("a.jpg", "anomaly"), ("slow/b.jpg", "good")]
+
+
 @obeying
 def test_a_folder_that_may_not_be_read_is_told(tiny_model: Path, tmp_path: Path) -> None:
     with watching(tmp_path, tiny_model, "--rescan", 0.2, under=UNPRIVILEGED) as line:

@@ -13,6 +13,9 @@ export class Marks {
     this.problem = el("p", { className: "mark-problem", role: "alert", hidden: true });
     this.who = el("input", { type: "text", maxLength: 60, value: settings.get("operator"), autocomplete: "name", spellcheck: false, id: "who" });
     this.who.onchange = () => settings.set("operator", this.who.value.trim());
+    this.who.onkeydown = (event) => {
+      if (event.key === "Enter") this.named();
+    };
     this.buttons = {
       right: button("right", "This reject was right", "R", () => this.send("right")),
       wrong: button("wrong", "This reject was wrong", "W", () => this.send("wrong")),
@@ -35,10 +38,17 @@ export class Marks {
     text(this.state, mark ? `${MARKS[mark.mark]}, says ${mark.who}, ${moment(mark.at)}` : "Not marked yet. Marks are kept with the results, for the next training.");
   }
 
+  // The name is there: so is what was waiting for it. The keys mark again.
+  named() {
+    this.who.blur();
+    if (this.waiting) this.send(this.waiting);
+  }
+
   async send(mark) {
     const who = this.who.value.trim();
+    this.waiting = who ? null : mark;
     if (!who) {
-      this.fail("Enter your name first: a mark says whose it is.");
+      this.fail("Enter your name, and press Enter: a mark says whose it is.");
       this.who.focus();
       return;
     }

@@ -40,6 +40,15 @@ def test_first_state_is_complete_and_the_next_comes_by_itself(
         assert state["cameras"][0]["reject"]["defects"] == [{"box_xyxy": [10, 20, 60, 70], "contribution": 0.7}]
 
 
+def test_a_camera_that_was_silent_from_the_start_is_missed(client: httpx.Client, board: Board, commit: Commit) -> None:
+    board.ready("ball screw", ["left", "right"])
+    board.done(commit("good.jpg", Verdict.GOOD, "left"))
+    with states(str(client.base_url)) as stream:
+        cameras = stream.next()["cameras"]
+        assert [(one["name"], one["row"] is not None) for one in cameras] == [("left", True), ("right", False)]
+    assert 'edge_detect_frames_total{camera="right",verdict="good"} 0.0' in client.get("/metrics").text
+
+
 def test_states_come_although_nothing_happens(client: httpx.Client) -> None:
     with states(str(client.base_url)) as stream:
         assert stream.next()["cameras"] == stream.next()["cameras"] == []
