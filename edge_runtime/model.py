@@ -25,6 +25,7 @@ PER_FRAME_OUTPUTS = (*FORWARD_OUTPUTS, "fine_cam", "fine_bias")
 FOR_OUTLINES = "fine_activations"
 """Asked for only where boxes follow outlines; files of earlier versions lack it."""
 MAX_BYTES = 1024**3
+EXPORTED = "expected a model file, which python -m export RUN -o part.onnx makes"
 MAX_MANIFEST = 64 * 1024**2
 PROVIDERS = {"cpu": "CPUExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 
@@ -52,7 +53,7 @@ class Model:
         """
         try:
             if not path.is_file() and path.exists():
-                raise ModelError(f"{path}: is no regular file")
+                raise ModelError(f"{path}: is no regular file; {EXPORTED}")
             size = path.stat().st_size
             if size > MAX_BYTES:
                 raise ModelError(f"{path}: has {size:,} bytes; a model has at most {MAX_BYTES:,}")
@@ -62,7 +63,7 @@ class Model:
         try:
             return cls.from_bytes(data, threads, provider, sha256, spinning)
         except ModelError as err:
-            raise ModelError(f"{path}: {err}") from None
+            raise ModelError(f"{path}: {err}" + (f"; {EXPORTED}" if path.suffix == ".keras" else "")) from None
 
     @classmethod
     def from_bytes(

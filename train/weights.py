@@ -39,7 +39,7 @@ def load_backbone_weights(model: keras.Model, weights: str) -> None:
                 model.get_layer(layer.name).set_weights(layer.get_weights())
     except Exception as err:  # Keras raises whatever its HDF5 reader and its downloader raise.
         hint = (
-            "Keras could not download them; on a PC without internet pass the file with --weights FILE"
+            "Keras could not download them; on a PC without internet pass the file with --weights FILE, or train the smaller --backbone vgg19-slim"
             if weights == "imagenet"
             else "expected the layout of vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 as Keras publishes it"
         )

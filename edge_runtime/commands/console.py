@@ -102,6 +102,9 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
+PROVED = {True: "would pass without", False: "a reject without, too"}
+
+
 def row_line(row: dict[str, Any]) -> str:
     """A result row as a line for people."""
     if row["error"] is not None:
@@ -109,7 +112,8 @@ def row_line(row: dict[str, Any]) -> str:
     boxes = "  ".join(
         f"[{','.join(map(str, defect['box_xyxy']))}] {defect['contribution']:.0%}" for defect in row["defects"]
     )
-    return one_line(f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}".rstrip())
+    proof = f"  {PROVED[row['proof']['without_boxes']['flips']]}" if row["proof"] else ""
+    return one_line(f"{row['verdict']:8} {row['score']:6.3f}  {row['frame']}  {boxes}{proof}".rstrip())
 
 
 def one_line(text: str) -> str:

@@ -26,7 +26,9 @@ def info(
         return
     told = {"file": f"sha256 {loaded.sha256}", **described(loaded.manifest)}
     told["providers"] = f"{', '.join(available_providers())} (of the onnxruntime installed here)"
-    told["8-bit sums"] = SLOW_SUMS if saturates() else "fast on this processor"
+    quantisation = loaded.manifest.quantisation
+    has_7_bits = quantisation is not None and quantisation.reduced_range
+    told["8-bit sums"] = SLOW_SUMS if saturates() and not has_7_bits else "fast on this processor"
     for name, value in told.items():
         console.out(f"{name:14} {value}")
 

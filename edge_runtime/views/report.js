@@ -8,8 +8,8 @@
   const byName = new Intl.Collator(undefined, { numeric: true }).compare;
   const number = (card, key) => Number(card.dataset[key]);
   const orders = {
-    score: (a, b) => number(b, "score") - number(a, "score") || number(b, "id") - number(a, "id"),
-    "-score": (a, b) => number(a, "score") - number(b, "score") || number(a, "id") - number(b, "id"),
+    score: (a, b) => number(b, "score") - number(a, "score") || number(b, "margin") - number(a, "margin") || number(b, "id") - number(a, "id"),
+    "-score": (a, b) => number(a, "score") - number(b, "score") || number(a, "margin") - number(b, "margin") || number(a, "id") - number(b, "id"),
     id: (a, b) => number(b, "id") - number(a, "id"),
     "-id": (a, b) => number(a, "id") - number(b, "id"),
     name: (a, b) => byName(a.dataset.name, b.dataset.name),

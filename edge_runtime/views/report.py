@@ -108,7 +108,7 @@ def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo
 def _rejects(record: Record, last: int) -> list[Row]:
     """Highest score first. last: rows that came since the others were counted are left out."""
     found = (row for row in rows(record) if row["verdict"] == "anomaly" and row["id"] <= last)
-    return heapq.nlargest(REJECTS, found, key=lambda row: (float(row["score"]), int(row["id"])))
+    return heapq.nlargest(REJECTS, found, key=lambda row: (float(row["score"]), float(row["margin"]), int(row["id"])))
 
 
 def _local(time: datetime, zone: tzinfo) -> str:

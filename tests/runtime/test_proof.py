@@ -103,4 +103,4 @@ def test_a_proof_shows_signs_of_life_before_each_question(tiny_model: Path) -> N
     inspector, told = Inspector(Model.load(tiny_model), prove=True), []
     frame = Frame("a.png", "0" * 64, tiny.frame(), (96, 64))
     inspection, _ = inspector.inspect(frame, lambda: told.append(1))
-    assert inspection.proof is not None and len(told) >= 3, "a box, all boxes together, and the control"
+    assert inspection.proof is not None and len(told) >= 2, "each box, and all together"
