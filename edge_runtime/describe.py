@@ -1,6 +1,6 @@
 """What a model file says about itself, in words."""
 
-from edge_runtime.manifest import BoxRule, HeatScale, Manifest
+from edge_runtime.manifest import BoxRule, HeatScale, Manifest, Usual
 from edge_runtime.mirrors import AXES
 
 
@@ -13,6 +13,7 @@ def described(manifest: Manifest) -> dict[str, str]:
         "precision": _precision(manifest),
         "input": f"{manifest.input_hw[1]} x {manifest.input_hw[0]} pixels (width x height), {manifest.resize}",
         "mirror images": _mirrors(manifest),
+        "usual frames": _usual(manifest.usual),
         "threshold": f"score {calibration.threshold:.4f}: {calibration.rule} (temperature {calibration.temperature:.2f})",
         "there": f"{calibration.escapes} of {calibration.anomaly} validation anomalies escape, {calibration.false_rejects} of {calibration.good} good frames are rejected",
         "coarse map": _scale(calibration.coarse),
@@ -46,6 +47,13 @@ def _mirrors(manifest: Manifest) -> str:
     return (
         "none" if count == 1 else f"{manifest.mirrors}: each answer is the mean of {count}, for {count} times the time"
     )
+
+
+def _usual(usual: Usual | None) -> str:
+    if usual is None:
+        return "all: whatever a frame looks like, it is judged"
+    named = {"brightness": usual.brightness, "contrast": usual.contrast, "sharpness": usual.sharpness}
+    return f"{', '.join(f'{name} {max(0.0, low):.3g} to {min(255.0, high):.3g}' for name, (low, high) in named.items())}; others are errors"
 
 
 def _versions(versions: dict[str, str]) -> str:

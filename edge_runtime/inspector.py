@@ -25,6 +25,7 @@ from edge_runtime.results import (
     Verdict,
     probability,
 )
+from edge_runtime.usual import refuse_unusual
 
 RESIDUAL_TOLERANCE = 1e-3
 """Logits per logit of evidence for the CAM: what float32 sums may differ by. The pooling
@@ -57,9 +58,12 @@ class Inspector:
     explain_all: bool = False
 
     def inspect(self, frame: Frame, alive: Callable[[], None] = lambda: None) -> tuple[Inspection, Judgement]:
-        """Judge one frame. alive: called now and then. Raises FrameError where the network's answer can't be trusted."""
+        """Judge one frame. alive: called now and then. Raises FrameError where the network's answer can't be trusted, or the frame looks
+        like none that it was made with."""
         started = time.perf_counter()
         image = prepare(frame.image, self.model.input_hw)
+        if self.model.manifest.usual is not None:
+            refuse_unusual(image, self.model.manifest.usual)
         prepared = time.perf_counter()
         (prediction,) = self.model.predict(image[np.newaxis], self.explain_from, alive)
         inferred = time.perf_counter()

@@ -132,6 +132,21 @@ class Quantisation(_Strict, frozen=True):
         return REDUCED_RANGE in self.scheme
 
 
+Limits = tuple[float, float]
+
+
+class Usual(_Strict, frozen=True):
+    """What frames must look like, (low, high) in grey levels at input size, both allowed; edge_runtime/usual.py."""
+
+    brightness: Limits
+    contrast: Limits
+    sharpness: Limits
+
+    def __post_init__(self) -> None:
+        if not all(low < high for low, high in (self.brightness, self.contrast, self.sharpness)):
+            raise ValueError("limits of what is usual are upside down")
+
+
 class Golden(_Strict, frozen=True):
     """A frame with what the file must answer for it; boxes are half-open xyxy in input pixels.
 
@@ -156,6 +171,7 @@ class Manifest(_Strict, frozen=True, omit_defaults=True):
     the fine map may be from adding up to the margin, in logits per logit of evidence: rounding in float, and in
     INT8 what lies between the integers. golden_tolerance: how far other processors' answers may be from the golden ones,
     relative above one logit. mirrors: of every frame that are asked, too, and averaged; edge_runtime/mirrors.py.
+    usual: what frames must look like to be judged; None where all are.
     """
 
     schema_version: Literal[2]
@@ -177,6 +193,7 @@ class Manifest(_Strict, frozen=True, omit_defaults=True):
     parity: Parity
     golden: tuple[Golden, ...]
     mirrors: Mirrors = "none"
+    usual: Usual | None = None
 
     @property
     def fine_hw(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import onnx
 import typer
 from msgspec.structs import replace
 
+from edge_runtime import usual
 from edge_runtime.errors import EdgeDetectError, OutputError, UsageError, require, run_command
 from edge_runtime.stored import to_dict
 
@@ -25,7 +26,7 @@ from edge_runtime.model import Model
 from edge_runtime.saturation import saturates
 from export import intake
 from export.marked import marked
-from export.options import FineLayer, Precision, refuse_unknown, share
+from export.options import FineLayer, Precision, Unusual, refuse_unknown, share
 from export.promises import promised
 from train import report
 from train import run as runs
@@ -77,6 +78,12 @@ def main(
             help="Mirror images of every frame that are asked, too, and averaged: fewer mistakes, tighter boxes, and twice the time (both: four times)."
         ),
     ] = "none",
+    unusual: Annotated[
+        Unusual,
+        typer.Option(
+            help="What becomes of frames that are far darker, brighter, flatter or more blurred than all validation frames: an error, or a verdict."
+        ),
+    ] = Unusual.ERROR,
     min_box_area: Annotated[
         int, typer.Option(min=1, help="A second defect with a smaller box than this gets none, in input pixels.")
     ] = 32,
@@ -159,7 +166,8 @@ def main(
             "no way to quantise passes the gate; nothing was written. --precision auto would ship fp32, and its report shows why"
         )
     chosen, calibration = choice.candidate, choice.candidate.calibration
-    described = replace(choice.described, calibration=calibration, parity=agreed)
+    looks = usual.limits(images) if unusual is Unusual.ERROR else None
+    described = replace(choice.described, calibration=calibration, parity=agreed, usual=looks)
     nearly = Model.from_bytes(convert.with_manifest(chosen.graph, described))
     files = intake.files(split.validation, root)
     recorded = golden.record_all(nearly, chosen.answers.margins.tolist(), labels, images, files)

@@ -23,6 +23,11 @@ class Precision(StrEnum):
     AUTO = "auto"
 
 
+class Unusual(StrEnum):
+    ERROR = "error"
+    JUDGE = "judge"
+
+
 def refuse_unknown(mirrors: Mirrors, learned: Augmentation) -> None:
     """Raises UsageError for mirror images that the network has never learned from."""
     asked = {axis for axes in AXES[mirrors] for axis in axes}
