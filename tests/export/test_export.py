@@ -26,6 +26,7 @@ from export.options import Precision, refuse_unknown
 from export.parity import ParityError
 from tests.conftest import Run
 from tests.runtime.test_hostile_models import otherwise
+from tests.tiny import write_frames
 from tests.train.test_vgg import published_file
 from train.augment import Augmentation
 
@@ -110,14 +111,29 @@ def test_from_two_folders_to_verdicts(
     assert all(base64.b64decode(golden.png) in whole for golden in manifest.golden[1:])
 
     assert edge_detect("check", part).returncode == 0
-    done = edge_detect(bangles, "-m", part, "-o", "out", "--exit-zero")
+    done = edge_detect(bangles / "good", bangles / "anomaly", "-m", part, "-o", "out", "--exit-zero")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
-    assert len(rows) == 28 + 12 and {row["verdict"] for row in rows} <= {"good", "anomaly"}
+    assert len(rows) == 28 and {row["verdict"] for row in rows} <= {"good", "anomaly"}
     if kind == "full wiring":
         assert all(row["residual"] is None for row in rows)
     else:
         assert all(row["residual"] <= 1e-3 * max(1, abs(row["margin"])) for row in rows)
+
+
+@pytest.mark.xdist_group("export")
+@pytest.mark.parametrize(("unusual", "verdicts"), [("error", {"error"}), ("judge", {"good", "anomaly"})])
+def test_what_looks_like_no_frame_is_judged_only_where_that_is_asked_for(
+    unusual: str, verdicts: set[str], bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
+) -> None:
+    part = tmp_path / "part.onnx"
+    done = module("export", trained("slim", bangles, runs, module), "-o", part, "--unusual", unusual)
+    assert done.returncode == 0, done.stderr
+    light = {"dark.png": np.zeros((480, 640, 3), np.uint8), "bright.png": np.full((480, 640, 3), 255, np.uint8)}
+    write_frames(tmp_path / "frames", light)
+    edge_detect("frames", "-m", part, "-o", "out")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert len(rows) == 2 and {row["verdict"] for row in rows} <= verdicts
 
 
 @pytest.mark.xdist_group("export")

@@ -184,7 +184,7 @@ def test_int8_ships_only_through_the_gate(
     assert "INT8 ships." in (run / "export-report.html").read_text()
     assert edge_detect("check", part).returncode == 0
     assert "int8 (minmax" in edge_detect("info", part).stdout
-    done = edge_detect(bangles, "-m", part, "-o", "out", "--exit-zero")
+    done = edge_detect(bangles / "good", bangles / "anomaly", "-m", part, "-o", "out", "--exit-zero")
     assert done.returncode == 0, done.stderr
 
 
