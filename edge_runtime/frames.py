@@ -25,7 +25,7 @@ NO_FRAMES_IN = frozenset({"$recycle.bin", "system volume information", "lost+fou
 """Folders that systems keep at the top of a disk."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_BYTES = 512 * 1024 * 1024
-PART = 4 * 1024 * 1024
+PART = 1024 * 1024
 """Bytes that are read at once: a slow share is not taken for a dead one."""
 
 

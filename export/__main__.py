@@ -33,6 +33,9 @@ from train import run as runs
 from train.calibrate import Terms
 from train.data import Samples, name_groups
 
+FAINTEST = 1.0
+"""Grey levels of contrast: what a camera's noise alone may have."""
+
 
 def main(
     model: Annotated[Path, typer.Argument(help="RUN, the folder of a training, or its model.keras.")],
@@ -167,6 +170,13 @@ def main(
         )
     chosen, calibration = choice.candidate, choice.candidate.calibration
     looks = usual.limits(images) if unusual is Unusual.ERROR else None
+    if looks is not None and looks.contrast[0] < FAINTEST:
+        _, flattest = min(
+            (usual.measure(image)[1], frame.path) for image, frame in zip(images, split.validation, strict=True)
+        )
+        print(
+            f"note: {flattest} shows hardly anything, so frames that show nothing will be judged, too", file=sys.stderr
+        )
     described = replace(choice.described, calibration=calibration, parity=agreed, usual=looks)
     nearly = Model.from_bytes(convert.with_manifest(chosen.graph, described))
     files = intake.files(split.validation, root)

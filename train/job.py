@@ -247,6 +247,8 @@ def _refuse_finished(out: Path) -> None:
         return
     if not out.is_dir():
         raise UsageError(f"{out}: exists and is not a folder; choose another --out")
+    if (out / run.RUN).exists():
+        raise UsageError(f"{out}: holds a training that is finished; export it, or choose another --out")
     if any(not path.name.startswith(LOCK) for path in out.iterdir()) and run.unfinished(out) is None:
         raise UsageError(f"{out}: exists and is not an empty folder; choose another --out")
 

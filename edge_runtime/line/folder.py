@@ -5,36 +5,30 @@ for they get lost when many files come at once, and network shares send none.
 import heapq
 import itertools
 import os
-import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
 from edge_runtime import frames
-from edge_runtime.errors import FrameError, UsageError
+from edge_runtime.errors import UsageError
 from edge_runtime.frames import FrameFile
 from edge_runtime.line.events import Status
 from edge_runtime.line.job import Watching
 from edge_runtime.line.ledger import GONE, Ledger, state_of
-from edge_runtime.line.look import Found, Look
 from edge_runtime.line.pipeline import Caution, Outcome, Work
 from edge_runtime.line.record import NOT_SEARCHED
+from edge_runtime.line.search import MAX_UNSEARCHED, Search
 from edge_runtime.line.wake import Wake
 from edge_runtime.results import Verdict
 
 MAX_PENDING = 50_000
 """Frames kept in mind; what lies in the folders beyond is found by a later look."""
-MAX_UNSEARCHED = 20
-"""Folders named of those in which frames can't be looked for."""
 LOOK_S = 0.05
-LOOKING_SHARE = 0.1
-"""Of the time, at most, for looking at all files."""
-STALLED_S = 10.0
-"""After which a look that finds nothing more, and does not end, is told."""
+"""For looking at files, between two frames that are begun."""
 MAX_IDLE_S = 0.5
 RETRY_S = 60.0
 """After which a frame is tried again that could not be read: a disk or a share may have been away."""
@@ -75,19 +69,17 @@ class Folder:
         self._counts: Counter[str] = Counter()
         self._seen = self._under_way = 0
         self._unreadable: dict[str, tuple[str, float]] = {}  # source -> state of the file, when to try again
-        self._looking: Look | None = None
-        self._next_look = 0.0
-        self._unsearched: list[str] = []  # as the last look found
-        self._unsearched_now: list[str] = []
+        roots = [root for root, _ in self._roots]
+        self._searches = [Search(root, roots, watching.rescan_s) for root in roots]
 
     @property
     def cameras(self) -> list[str]:
         """By name; none for a single folder."""
         return [camera for _, camera in self._roots if camera is not None]
 
-    def work(self, ledger: Ledger, stop: threading.Event) -> Iterator[Work | None]:
+    def work(self, ledger: Ledger, stop: threading.Event) -> Generator[Work | None, None, None]:
         """Frames to inspect as they become ready, None while there are none; ends after stop."""
-        with Wake([root for root, _ in self._roots], self._rule.poll) as wake:
+        with Wake(self._rule.poll) as wake:
             while not stop.is_set():
                 for path, closed in wake.hints():
                     self._look_at_one(path, closed, ledger)
@@ -97,7 +89,7 @@ class Folder:
                     yield self._next()
                     continue
                 yield None
-                if not self._under_way and self._looking is None:
+                if not self._under_way:
                     wake.wait(self._idle_s())
 
     def over(self, outcome: Outcome) -> None:
@@ -119,12 +111,14 @@ class Folder:
         else:
             self._counts[outcome.row["verdict"]] += 1
 
-    def put_off(self, file: FrameFile, _: FrameError) -> bool:
-        """Whether a frame that can't be read may still become readable: it has not been left alone for long enough. One that is gone
-        was never a frame."""
+    def put_off(self, file: FrameFile, was_read: bool) -> bool:
+        """Whether a frame that can't be judged may still become readable: it has not been left alone for long enough. One that is gone
+        before it was read was never a frame."""
         pending, state = self._pending[file.source], state_of(file.path)
         pending.stirred = self._note(pending, state)
-        return state == GONE or time.monotonic() < pending.changed + self._rule.incomplete_s
+        if state == GONE:
+            return not was_read
+        return time.monotonic() < pending.changed + self._rule.incomplete_s
 
     def status(self) -> Status:
         return Status(
@@ -134,57 +128,14 @@ class Folder:
             skipped=self._counts["skipped"],
             pending=len(self._pending),
             lag_s=round(time.monotonic() - self._ready[0].ready, 3) if self._ready else 0.0,
-            unsearched=self._unsearched,
+            unsearched=[where for search in self._searches for where in search.unsearched][:MAX_UNSEARCHED],
         )
 
     def _look_on(self, wake: Wake, ledger: Ledger) -> None:
         """Look at all files again when it is time to; a little at a time, so that frames are judged meanwhile."""
-        started = time.monotonic()
-        if self._looking is None:
-            if started < self._next_look:
-                return
-            self._looking, self._looked_s, self._heard = Look(lambda: self._all_files(wake)), 0.0, started
-            self._next_look = started + self._rule.rescan_s
-        is_idle = not (self._ready or self._under_way)
-        while (now := time.monotonic()) <= started + LOOK_S:
-            try:
-                found = self._looking.take(LOOK_S if is_idle else 0)
-            except queue.Empty:
-                if now > self._heard + STALLED_S:
-                    self._unsearched = [f"{frames.printable(str(self._listing))}: takes long to list"]
-                return
-            self._heard = now
-            if found is None:
-                self._unsearched = self._unsearched_now
-                self._next_look = max(self._next_look, now + (self._looked_s + self._looking.took_s) / LOOKING_SHARE)
-                self._looking = None
-                return
-            taken = time.monotonic()
-            self._look(*found, False, ledger)
-            self._looked_s += time.monotonic() - taken
-
-    def _all_files(self, wake: Wake) -> Iterator[Found]:
-        self._unsearched_now = []
-        self._listing = self.base
-        wake.refresh()
-        roots = [root for root, _ in self._roots]
-        for root, camera in self._roots:
-            self._listing = root
-            if frames.holds_results(root):
-                self._note_unsearched(root, "holds results")
-            elif os.path.isdir(root):
-                for path in frames.walk(root, self._cannot_search, roots):
-                    yield path, camera
-            else:  # it may come back
-                self._note_unsearched(root, "is not there")
-
-    def _cannot_search(self, err: OSError) -> None:
-        if not isinstance(err, FileNotFoundError):  # a folder that was taken away meanwhile
-            self._note_unsearched(err.filename, err.strerror)
-
-    def _note_unsearched(self, folder: object, why: str | None) -> None:
-        if len(self._unsearched_now) < MAX_UNSEARCHED:
-            self._unsearched_now.append(f"{frames.printable(str(folder))}: {why}")
+        for search, (_, camera) in zip(self._searches, self._roots, strict=True):
+            for path in search.files(wake, time.monotonic() + LOOK_S / len(self._searches)):
+                self._look(path, camera, False, ledger)
 
     def _look_at_one(self, path: Path, closed: bool, ledger: Ledger) -> None:
         for root, camera in self._roots:
@@ -252,7 +203,9 @@ class Folder:
 
     def _idle_s(self) -> float:
         """Until something may be due."""
-        due = min(self._next_look, self._due[0][0] if self._due else self._next_look)
+        if any(search.goes_on for search in self._searches):
+            return LOOK_S
+        due = min([search.next_at for search in self._searches] + [moment for moment, _, _ in self._due[:1]])
         return min(max(0.0, due - time.monotonic()), MAX_IDLE_S)
 
 

@@ -36,9 +36,12 @@ def state_of(path: Path) -> str:
     try:
         return file_state(path.stat())
     except OSError:
-        with suppress(OSError):
+        try:
             return file_state(path.lstat())
-    return GONE
+        except (FileNotFoundError, NotADirectoryError):
+            return GONE
+        except OSError as err:  # a share that is away
+            return f"can't be asked: {err.errno}"
 
 
 class Ledger:

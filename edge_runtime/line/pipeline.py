@@ -80,14 +80,14 @@ def _ignore(_: FrameFile) -> None:
     pass
 
 
-def _never(_: FrameFile, __: FrameError) -> bool:
+def _never(_: FrameFile, __: bool) -> bool:
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """jobs: frames in work at once. began: told of each frame when work on it begins and, every second or so, that it goes on, from
-    any thread. put_off: asked whether a frame that can't be read or decoded may still become readable; then it gets no row
+    any thread. put_off: asked whether a frame that can't be read, or was read and can't be decoded (True), may still become readable; then it gets no row
     now. screen: where there is an operator screen, which wants pictures of its own."""
 
     inspector: Inspector
@@ -95,7 +95,7 @@ class Pipeline:
     pictures: Pictures
     jobs: int = 1
     began: Callable[[FrameFile], None] = _ignore
-    put_off: Callable[[FrameFile, FrameError], bool] = _never
+    put_off: Callable[[FrameFile, bool], bool] = _never
     screen: Screen | None = None
 
     def run(self, source: Iterable[Work | None]) -> Iterator[Outcome]:
@@ -158,7 +158,7 @@ class Pipeline:
                 image, size_wh = frames.decode_for(data, self.inspector.model.manifest.needed_hw)
                 frame = Frame(file.source, sha256, image, size_wh)
         except FrameError as err:
-            if work.caution < Caution.DONT_DECODE and self.put_off(file, err):
+            if work.caution < Caution.DONT_DECODE and self.put_off(file, sha256 is not None):
                 return None
             committed = self.ledger.find(file.source, sha256, state)
             return committed or self._failed(file, data, sha256, err, elapsed, state)

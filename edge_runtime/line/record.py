@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from edge_runtime.errors import OutputError, UsageError
 
@@ -41,7 +42,9 @@ def _unchanging(ledger: Path) -> sqlite3.Connection:
     log = ledger.with_name(f"{ledger.name}-wal")
     if os.path.exists(log) and os.path.getsize(log):
         raise OSError(errno.EAGAIN, "somebody is writing them, or was when the power went")
-    return sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    path = ledger.absolute().as_posix()  # a drive needs a third slash, a Windows share has two of its own
+    host = "file://" if path.startswith("/") else "file:///"
+    return sqlite3.connect(f"{host}{quote(os.fsencode(path))}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
 
 def _asked(db: sqlite3.Connection) -> tuple[sqlite3.Connection, dict[str, str]]:
@@ -83,8 +86,13 @@ class Record:
 
     def rows(self, after: int = 0) -> Iterator[Row]:
         """Rows with an id greater than `after`, in the order of their commits; keys as in docs/results.md, with `id`
-        and `mark`."""
-        return map(_row, self._db.execute(f"{_SELECT} WHERE i.id > ? ORDER BY i.id", (after,)))
+        and `mark`. Raises UsageError where the ledger is damaged, or is written where we may not write."""
+        try:
+            yield from map(_row, self._db.execute(f"{_SELECT} WHERE i.id > ? ORDER BY i.id", (after,)))
+        except sqlite3.DatabaseError as err:
+            raise UsageError(
+                f"{self.out}: its results can't be read: {err}; was somebody writing them? Try again"
+            ) from None
 
     def row(self, number: int) -> Row | None:
         found = self._db.execute(f"{_SELECT} WHERE i.id = ?", (number,)).fetchone()

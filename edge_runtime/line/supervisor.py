@@ -33,6 +33,8 @@ SOUND_S = 60.0
 MAX_IN_A_ROW = 10
 """Workers that died without one frame done between them: the fault is not in the frames. Without one in work, two are enough."""
 NAP_S = 1.0
+LONG_S = 60.0
+"""After which a start that takes so long is told."""
 STOP = "stop"
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 """What asks for an end: Ctrl-C, a service's stop, and Ctrl-Break, all that one program can send another on Windows."""
@@ -90,8 +92,11 @@ class Supervisor:
         watching = self._job.watching is not None
         while not self._stop.is_set():
             started, last = time.monotonic(), None
-            begun = False
+            begun, told = False, False
             for last in self._one_worker():
+                if isinstance(last, Alive) and not told and time.monotonic() > started + LONG_S:
+                    self._say("note: looking for frames and opening the results takes long; going on")
+                    told = True
                 if isinstance(last, Done):
                     deaths = failures = 0
                 begun = begun or isinstance(last, Ready)

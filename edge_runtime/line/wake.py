@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from watchdog.events import (
@@ -24,38 +24,51 @@ _KINDS: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileMo
 class Wake(FileSystemEventHandler):
     """Sleeps until something happens in the folders. poll: without events, for network shares."""
 
-    def __init__(self, folders: Sequence[Path], poll: bool) -> None:
-        self._folders, self._poll = folders, poll
+    def __init__(self, poll: bool) -> None:
+        self._poll = poll
         self._something = threading.Event()
         self._hints: dict[str, bool] = {}
         self._guard = threading.Lock()
-        self._observer: BaseObserver | None = None
-        self._there: list[int | None] = []
+        self._ended = False
+        self._heard: dict[Path, tuple[int | None, BaseObserver | None]] = {}
 
     def __enter__(self) -> "Wake":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(1)
-            self._observer = None
+        with self._guard:
+            self._ended = True
+            heard = [observer for _, observer in self._heard.values() if observer is not None]
+        for observer in heard:
+            observer.stop()
+            observer.join(1)
 
-    def refresh(self) -> None:
-        """Listen to the folders as they are now: one that was removed and made again is another one to the system."""
-        there = [_inode(folder) for folder in self._folders]
-        if self._poll or there == self._there:
+    def refresh(self, folder: Path) -> None:
+        """Listen to a folder as it is now: one that was removed and made again is another one to the system. May take as long as listing
+        it; for one folder, one thread at a time."""
+        there = _inode(folder)
+        before, observer = self._heard.get(folder, (None, None))
+        if self._poll or there == before:
             return
-        self.__exit__()
-        self._there, self._observer = there, Observer()
+        if observer is not None:
+            observer.stop()
+        heard = self._listening(folder) if there is not None else None
+        with self._guard:
+            self._heard[folder] = there, heard
+            ended = self._ended
+        if ended and heard is not None:
+            heard.stop()
+
+    def _listening(self, folder: Path) -> BaseObserver | None:
+        """None where there are no more inotify watches to be had: looking must do."""
+        observer = Observer()
         try:
-            for folder, inode in zip(self._folders, there, strict=True):
-                if inode is not None:
-                    self._observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
-            self._observer.start()
-        except OSError:  # no more inotify watches to be had: looking must do
-            self._observer.stop()  # some of it may listen already, to nobody
-            self._observer = None
+            observer.schedule(self, str(folder), recursive=True, event_filter=_KINDS)
+            observer.start()
+        except OSError:
+            observer.stop()  # some of it may listen already, to nobody
+            return None
+        return observer
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         moved = isinstance(event, FileMovedEvent)

@@ -49,19 +49,26 @@ def _inspect(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: 
         frames.refuse_among(Path(job.out), found.folders)
     inspector = _inspector(job, model())
     with _ledger(job, _identity(inspector, found.base), tell) as ledger:
-        todo, earlier = [], Counter[str]()
-        for file in found.files:
-            verdict = ledger.unchanged(file.source, state_of(file.path))
-            if verdict is None:
-                todo.append(file)
-            else:
-                earlier[verdict] += 1
+        with _alive(tell):
+            todo, earlier = _todo(found.files, ledger)
         out = os.path.realpath(job.out)
         passed_over = [folder for folder in found.passed_over if os.path.realpath(folder) != out]
         tell(Ready(len(found.files), dict(earlier), passed_over))
         pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell))
         for outcome in pipeline.run(_until(stop, todo, job.crashed)):
             _over(tell, outcome)
+
+
+def _todo(files: Iterable[FrameFile], ledger: Ledger) -> tuple[list[FrameFile], Counter[str]]:
+    """(frames to judge, rows per verdict of those that are as an earlier run has judged them)."""
+    todo, earlier = [], Counter[str]()
+    for file in files:
+        verdict = ledger.unchanged(file.source, state_of(file.path))
+        if verdict is None:
+            todo.append(file)
+        else:
+            earlier[verdict] += 1
+    return todo, earlier
 
 
 def _until(stop: threading.Event, files: Iterable[FrameFile], crashed: dict[str, int]) -> Iterator[Work]:

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from msgspec.structs import replace
 
-from edge_runtime import inspector
+from edge_runtime import inspector, usual
 from edge_runtime.errors import UsageError
 from edge_runtime.frames import decode
 from edge_runtime.model import Model
@@ -339,7 +339,7 @@ def test_a_pc_that_resizes_otherwise_is_refused_by_the_golden_frames(
     bangles: Path, runs: Path, module: Run, edge_detect: Run, tmp_path: Path
 ) -> None:
     run = trained("slim", bangles, runs, module)
-    export(run, tmp_path / "part.onnx")
+    export(run / "model.keras", tmp_path / "part.onnx")
     assert edge_detect("check", "part.onnx").returncode == 0
     done = edge_detect("check", "part.onnx", env=otherwise(tmp_path / "other"))
     assert done.returncode == 2 and "golden frame 2 (anomaly): logits differ by" in done.stderr, done.stderr
@@ -398,3 +398,18 @@ def test_the_processor_says_how_many_bits_weights_get_unless_somebody_else_does(
     run = trained("slim", bangles, runs, module)
     with pytest.raises(Tried, match=str(seven_bits)):
         export(run, tmp_path / "part.onnx", precision=Precision.AUTO, reduce_range=asked)
+
+
+@pytest.mark.xdist_group("export")
+def test_a_validation_frame_that_shows_nothing_is_named_as_it_lets_others_pass(
+    bangles: Path,
+    runs: Path,
+    module: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = trained("slim", bangles, runs, module)
+    monkeypatch.setattr(usual, "measure", lambda image: (90.0, 0.5, 0.5))
+    export(run / "model.keras", tmp_path / "part.onnx")
+    assert "shows hardly anything, so frames that show nothing will be judged, too" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.line import Line, audit, committed, heartbeat, until, watching
+from benchmarks.reliability.line import Line, audit, committed, until, watching
 from edge_runtime.line.supervisor import Awake
 from tests import tiny
 
@@ -278,19 +278,6 @@ def test_a_model_that_is_away_for_a_while_is_waited_for(tiny_model: Path, tmp_pa
         until(lambda: committed(tmp_path / "out") == 6)
         assert running.stop() == 0
     assert audit(tmp_path / "out") == WHOLE
-
-
-def test_a_frame_that_is_deleted_while_it_waits_was_never_one(tiny_model: Path, tmp_path: Path) -> None:
-    with watching(tmp_path, tiny_model, "--settle-ms", 100, "--jobs", 1) as running:
-        worker = running.worker()
-        assert worker is not None
-        tiny.write_frames(tmp_path / "cam", {f"{number}.png": tiny.frame() for number in range(300)})
-        until(lambda: committed(tmp_path / "out") > 0)
-        for number in range(150, 300):
-            (tmp_path / "cam" / f"{number}.png").unlink()
-        until(lambda: heartbeat(tmp_path / "out")["pending"] == 0)
-        assert running.stop() == 0
-    assert '"verdict": "error"' not in (tmp_path / "out" / "results.jsonl").read_text()
 
 
 def test_while_nobody_could_listen_no_time_passes() -> None:
