@@ -42,8 +42,8 @@ def refuse_unusual(image: Image, usual: Usual) -> None:
     for name, value in found.items():
         low, high = getattr(usual, name)
         if not low <= value <= high:
-            odd.append(f"{name} {value:.3g} ({max(0.0, low):.3g} to {min(255.0, high):.3g})")
+            odd.append(f"too {'little' if value < low else 'much'} {name}: {value:.3g}")
     if odd:
         raise FrameError(
-            f"looks like no frame that the model was made with: {', '.join(odd)}; look at lamp, lens and part, or export with --unusual judge"
+            f"looks like no frame that the model was made with ({', '.join(odd)}); look at lamp, lens and part"
         )
