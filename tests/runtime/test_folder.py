@@ -18,7 +18,7 @@ from edge_runtime.line.pipeline import Outcome, Work
 from tests import tiny
 
 RULE = Watching(
-    settle_s=0, incomplete_s=10, rescan_s=0.01, poll=True, newest_first=False, skip_after_s=10, keep_days=0, max_gb=0
+    settle_s=0, incomplete_s=1000, rescan_s=0.01, poll=True, newest_first=False, skip_after_s=10, keep_days=0, max_gb=0
 )
 LOOPS = 2000
 """Of a queue that waits 0.05 s in each at most."""
