@@ -77,7 +77,7 @@ def _setup(job: Job) -> Profile:
     """What was asked for; else what benchmark --tune has found for this model on this PC; else what is best for most."""
     model, live = Path(job.model), job.watching is not None or _is_one_frame(job.inputs)
     found = Profile.default(available_cores(), live)
-    if profile.path_of(model).is_file() and model.is_file():
+    if model.is_file() and profile.path_of(model).is_file():
         with open(model, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         tuned = profile.read(model, sha256, live, say=lambda words: print(words, file=sys.stderr))

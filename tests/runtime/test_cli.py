@@ -296,6 +296,16 @@ def test_frames_that_are_awkward_to_draw_are_drawn(edge_detect: Run, tiny_model:
     assert len(list((tmp_path / "out" / "panel").iterdir())) == 3
 
 
+@pytest.mark.parametrize(
+    ("model", "says"), [(".", "is no regular file; expected a model file"), ("none.onnx", "No such file")]
+)
+def test_a_model_that_is_none_gets_one_line(model: str, says: str, edge_detect: Run, tmp_path: Path) -> None:
+    tiny.write_frames(tmp_path / "frames", {"a.png": DARK})
+    done = edge_detect("frames", "-m", model, "-o", "out")
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and says in done.stderr
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+
+
 @pytest.mark.parametrize("save_for", ["anomaly", "error", "all"])
 def test_the_file_of_a_frame_that_cannot_be_judged_is_kept_where_asked_for(
     save_for: str, edge_detect: Run, tiny_model: Path, tmp_path: Path
