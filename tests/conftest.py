@@ -42,6 +42,20 @@ def edge_detect(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
+def tampered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Python code that every process started from now on runs first; returns a file that is not there yet, MARK to the code."""
+
+    def tamper(code: str) -> Path:
+        (tmp_path / "site").mkdir()
+        mark = tmp_path / "mark"
+        (tmp_path / "site" / "sitecustomize.py").write_text(f"MARK = {str(mark)!r}\n{code}")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+        return mark
+
+    return tamper
+
+
+@pytest.fixture
 def module() -> Run:
     """`python -m MODULE ...` from the checkout."""
 

@@ -302,9 +302,9 @@ def fingerprint(labelled: Sequence[LabelledFrame]) -> str:
 
 
 def _tell_share(ready: Ready) -> None:
-    """Frames of few groups can't be divided as was asked for."""
+    """Frames of few groups can't be divided as was asked for. What --split says is another matter."""
     held_out, asked = len(ready.split.validation) / len(ready.samples.frames), ready.settings.validation
-    if not asked / 1.5 < held_out < 1.5 * asked:
+    if ready.settings.split_sha256 is None and not asked / 1.5 < held_out < 1.5 * asked:
         print(
             f"note: {held_out:.0%} of the frames are held out instead of the {asked:.0%} that --validation asks for, as "
             "copies of a picture, and frames of a group, stay on one side",

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -150,12 +151,9 @@ os.open = open
 
 
 def test_a_frame_that_hangs_is_noticed_though_others_come(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, tampered: Callable[[str], Path]
 ) -> None:
-    (tmp_path / "site").mkdir()
-    mark = f"MARK = {str(tmp_path / 'hung')!r}"
-    (tmp_path / "site" / "sitecustomize.py").write_text(f"{mark}\n{HANGS_ONCE}")  # as a dead network share does
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    tampered(HANGS_ONCE)  # as a dead network share does
     with watching(tmp_path, tiny_model) as running:
         tiny.write_frames(tmp_path / "cam", {f"{number}.png": tiny.frame() for number in range(6)})
         until(lambda: "the worker hangs with 0.png" in running.said())

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,19 +82,16 @@ os.scandir = slowly
 
 
 def test_a_folder_that_takes_long_to_list_holds_up_no_frame_and_is_told(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, tampered: Callable[[str], Path]
 ) -> None:
-    (tmp_path / "site").mkdir()
-    mark = f"MARK = {str(tmp_path / 'listed')!r}"
-    (tmp_path / "site" / "sitecustomize.py").write_text(f"{mark}\n{SLOW_TO_LIST}")  # as a large folder on a share does
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    listed = tampered(SLOW_TO_LIST)  # as a large folder on a share does
     put(tmp_path / "cam" / "slow", "b.jpg", DARK)
     put(tmp_path / "cam", "a.jpg", BRIGHT)
     with watching(tmp_path, tiny_model, "--poll") as line:
         worker = line.worker()
         arrived(tmp_path, 1)
         until(lambda: heartbeat(tmp_path / "out")["unsearched"] == [f"{tmp_path / 'cam'}: takes long to list"])
-        (tmp_path / "listed").touch()
+        listed.touch()
         arrived(tmp_path, 2)
         until(lambda: heartbeat(tmp_path / "out")["unsearched"] == [])
         assert line.worker() == worker and line.stop() == 0
