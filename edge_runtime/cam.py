@@ -23,7 +23,7 @@ def class_activation_map(activations: Array, head: Head) -> Array:
     Returns (h, w) float32 in logits; its mean plus `head.offset` is the margin.
     """
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is for the inspector to refuse
-        return np.asarray(activations @ head.direction, np.float32)
+        return np.asarray(np.vecdot(activations, head.direction), np.float32)
 
 
 def residual(cam: Array, head: Head, margin: float) -> float:

@@ -19,8 +19,9 @@ def measure(image: Image) -> tuple[float, float, float]:
     neighbours (sharpness)."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     (mean,), (spread,) = cv2.meanStdDev(grey)
-    neighbours = (cv2.absdiff(grey[1:], grey[:-1]), cv2.absdiff(grey[:, 1:], grey[:, :-1]))
-    return float(mean[0]), float(spread[0]), float(np.mean([one.mean() for one in neighbours]))
+    neighbours = (grey[1:], grey[:-1]), (grey[:, 1:], grey[:, :-1])
+    sharpness = [cv2.norm(one, other, cv2.NORM_L1) / one.size for one, other in neighbours]
+    return float(mean[0]), float(spread[0]), float(np.mean(sharpness))
 
 
 def limits(images: Image) -> Usual:

@@ -15,7 +15,7 @@ from edge_runtime.manifest import METADATA_KEY, Manifest
 from edge_runtime.model import HEAD_OUTPUTS
 from edge_runtime.onnx_file import seal
 from edge_runtime.stored import to_json
-from export import fine
+from export import fine, stem
 from train import vgg
 from train.run import Settings
 
@@ -97,6 +97,7 @@ def explained(proto: onnx.ModelProto, plain: keras.Model, fine_layer: str) -> on
     """The forward graph, in float or quantised, with the fine map and the dense weights as outputs; in place."""
     head = head_weights(plain)
     fine.add_fine_map(proto, Head.fold(**head), plain.input_shape[1:3], fine_layer)
+    stem.quicken(proto)
     for name, weights in head.items():
         proto.graph.node.append(
             helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(weights, name))

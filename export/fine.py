@@ -34,9 +34,10 @@ class _Backward:
     """Collects nodes and constants; every method takes and returns names of tensors (N, C, h, w)."""
 
     def __init__(self, large: Container[str]) -> None:
-        """large: kernels that stay integers in memory."""
+        """large: kernels that stay integers in memory. outside: nodes that belong before the branch."""
         self._large = large
         self.nodes: list[Node] = []
+        self.outside: list[Node] = []
         self.constants: list[TensorProto] = []
         self.biases: list[str] = []
         self._dequantised: dict[str, str] = {}
@@ -61,8 +62,18 @@ class _Backward:
             return tensor
         if tensor not in self._dequantised:
             attributes = {one.name: helper.get_attribute_value(one) for one in source.attribute}
-            self._dequantised[tensor] = self.node("DequantizeLinear", *source.input, **attributes)
+            integers, *levels = source.input
+            if integers in producers:
+                integers = self._handed_in(integers)
+            self._dequantised[tensor] = self.node("DequantizeLinear", integers, *levels, **attributes)
         return self._dequantised[tensor]
+
+    def _handed_in(self, integers: str) -> str:
+        """Activations, into the branch with the channels last, as integer kernels leave them: onnxruntime would put them in order for
+        the branch on every frame, whether it is taken or not."""
+        rows = helper.make_node("Transpose", [integers], [f"{integers}/rows"], perm=[0, 2, 3, 1])
+        self.outside.append(rows)
+        return self.node("Transpose", rows.output[0], perm=[0, 3, 1, 2])
 
     def relu(self, gradient: str, after: str) -> str:
         """after: the ReLU's output; it is never negative, so its sign is the mask."""
@@ -156,6 +167,7 @@ def add_fine_map(proto: onnx.ModelProto, head: Head, input_hw: tuple[int, int], 
             helper.make_node("MatMul", ["logits", "fine/difference"], ["fine/margins"]),
             helper.make_node("ReduceMax", ["fine/margins"], ["fine/margin"], keepdims=0),
             helper.make_node("GreaterOrEqual", ["fine/margin", "explain_from"], ["fine/reached"]),
+            *back.outside,
             helper.make_node("If", ["fine/reached"], list(shapes), then_branch=then, else_branch=otherwise),
         ]
     )

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-
 from edge_runtime import frames
 from edge_runtime.frames import FrameFile
 from edge_runtime.golden import replay
@@ -35,7 +33,6 @@ Tell = Callable[[Event], None]
 def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
     """Do the job to its end, or until `stop` is set. model: waits for it. jobs: frames in work at once. tell: may be called from
     several threads. Raises EdgeDetectError."""
-    cv2.setNumThreads(1)  # the jobs share the cores; more threads within each would only fight over them
     if job.watching:
         _watch(job, model, jobs, tell, stop)
     else:

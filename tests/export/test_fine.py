@@ -97,8 +97,8 @@ def test_at_the_layer_the_pooling_reads_it_would_be_the_coarse_map() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_good_frame_does_not_pay_for_it(precision: str, tmp_path: Path) -> None:
-    """By onnxruntime's own profile: below `explain_from` no node of the way back is executed, and what depends on no frame is
-    worked out once, while the file is loaded."""
+    """By onnxruntime's own profile: below `explain_from` no node of the way back is executed, no integers are put in another order
+    for it, and what depends on no frame is worked out once, while the file is loaded."""
     hw = (32, 64)
     plain = fold(randomised("exact", True), described(hw, 0.05, "exact"))
     graph = forward(plain) if precision == "fp32" else quantise(forward(plain), frames(hw), Scheme())
@@ -109,8 +109,11 @@ def test_a_good_frame_does_not_pay_for_it(precision: str, tmp_path: Path) -> Non
         session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         session.run(None, {"image": frames(hw), "explain_from": np.array([explain_from], np.float32)})
         events = json.loads(Path(session.end_profiling()).read_text())
-        executed = {event["name"] for event in events if event.get("cat") == "Node"}
+        nodes = [event for event in events if event.get("cat") == "Node"]
+        executed = {event["name"] for event in nodes}
+        reordered = [event for event in nodes if event["args"].get("op_name") == "Transpose" and precision == "int8"]
         assert any(name.startswith("fine/Sign") for name in executed) == walked_back
+        assert walked_back or len(reordered) <= 1  # where the integers become floats again
         assert not any(name.startswith("fine/once") for name in executed)
 
 
