@@ -118,7 +118,7 @@ class Station:
 
     def _whole(self, pictures: bool) -> float:
         kinds = Pictures(("overlay",) if pictures else (), for_all=True)
-        work: Iterable[Work] = (Work(FrameFile(path, f"{n}/{path.name}")) for n, path in enumerate(self.files))
+        work: Iterable[Work] = (Work(FrameFile(path, f"{n:06}-{path.name}")) for n, path in enumerate(self.files))
         with TemporaryDirectory() as out, Ledger(Path(out), self.inspector.identity) as ledger:
             started = time.perf_counter()
             for outcome in Pipeline(self.inspector, ledger, kinds, self.jobs).run(work):

@@ -44,7 +44,7 @@ class Ours:
             tempfile.TemporaryDirectory(dir=pictures) as out,
             Ledger(Path(out, "out"), self.inspector.identity) as ledger,
         ):
-            work = (Work(FrameFile(path, f"{number}/{path.name}")) for number, path in enumerate(frames))
+            work = (Work(FrameFile(path, f"{number:06}-{path.name}")) for number, path in enumerate(frames))
             for outcome in Pipeline(self.inspector, ledger, kinds, self.setup.jobs).run(work):
                 assert outcome.row is not None and outcome.row["error"] is None, json.dumps(outcome.row)
 

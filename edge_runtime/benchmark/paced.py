@@ -39,7 +39,7 @@ class Arrivals:
                 yield None
                 self.sleep(max(0.0, at - self.clock()))
             path = self.paths[number % len(self.paths)]
-            file = FrameFile(path, f"{number:08}/{path.name}")
+            file = FrameFile(path, f"{number:08}-{path.name}")
             self.due[file.source] = at
             yield file
 

@@ -23,7 +23,7 @@ OPACITY = np.minimum(1, 2 * np.arange(256) / 255)[:, np.newaxis]
 
 @dataclass(frozen=True, slots=True)
 class Dye:
-    """factor, term: (256, 3) uint8 per step of heat, BGR; a factor of 255 leaves the frame as it is."""
+    """factor, term: (256, 1, 3) uint8 per step of heat, BGR; a factor of 255 leaves the frame as it is."""
 
     factor: Image
     term: Image
@@ -32,7 +32,7 @@ class Dye:
 def _dye(opacity: float, multiplied: float, added: float) -> Dye:
     alpha, colour = opacity * OPACITY, RAMP / 255
     factor, term = 1 - alpha + alpha * multiplied * colour, alpha * added * colour
-    return Dye((255 * factor).round().astype(np.uint8), (255 * term).round().astype(np.uint8))
+    return Dye(*(np.rint(255 * part).astype(np.uint8).reshape(-1, 1, 3) for part in (factor, term)))
 
 
 GLAZE = _dye(opacity=0.62, multiplied=1.0, added=0.26)
@@ -71,7 +71,8 @@ def _dyed(image: Image, heat: Array, dye: Dye, interpolation: int) -> Image:
         return image.copy()
     if size[0] < heat.shape[1] and size[1] < heat.shape[0]:
         interpolation = cv2.INTER_AREA
-    factor = cv2.resize(dye.factor[steps], size, interpolation=interpolation)
+    thrice = cv2.cvtColor(steps, cv2.COLOR_GRAY2BGR)
+    factor = cv2.resize(cv2.LUT(thrice, dye.factor), size, interpolation=interpolation)
     picture = cv2.multiply(image, factor, dst=factor, scale=1 / 255)
-    term = cv2.resize(dye.term[steps], size, interpolation=interpolation)
+    term = cv2.resize(cv2.LUT(thrice, dye.term), size, interpolation=interpolation)
     return np.asarray(cv2.add(picture, term, dst=picture), np.uint8)
