@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Callable
+from types import TracebackType
 
 
 class EdgeDetectError(Exception):
@@ -45,9 +46,18 @@ def require(*modules: str, extra: str = "export") -> None:
 
 
 def run_command(command: Callable[[], object]) -> None:
-    """Run a command line; what a person can mend ends as one line on stderr and exit code 2."""
+    """Run a command line; what a person can mend ends as one line on stderr and exit code 2. From here on Ctrl-C ends in one word,
+    too, also while large libraries are still being loaded."""
+    sys.excepthook = _without_traceback
     try:
         command()
     except EdgeDetectError as err:
         print(f"error: {err}", file=sys.stderr)
         sys.exit(2)
+
+
+def _without_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("stopped", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -12,6 +12,7 @@ import pytest
 
 from edge_runtime import frames
 from train.bangles import Picture, generate, render, render_untouched
+from train.bangles.__main__ import main
 from train.bangles.design import draw_product
 
 ROOT = Path(__file__).parents[2]
@@ -173,3 +174,15 @@ def test_bad_numbers_are_refused(tmp_path: Path, number: str) -> None:
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.bangles.generate", interrupted)
+    monkeypatch.setattr(sys, "argv", ["bangles", str(tmp_path / "frames")])
+    assert main() == 130
+    assert capsys.readouterr().err == f"bangles: stopped; {tmp_path / 'frames'} is not complete\n"

@@ -277,3 +277,10 @@ def test_weights_that_can_not_be_read_leave_nothing_behind(module: Run, frames: 
     done = module("train", frames, "-o", tmp_path / "run", "--weights", tmp_path / "notop.h5", "--input-size", "32")
     assert done.returncode == 2 and "expected the layout of vgg19_weights" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_while_libraries_are_loaded_ends_in_one_word() -> None:
+    """The commands of the workstation load them after this call."""
+    loading = "from edge_runtime.errors import run_command; run_command(lambda: None); raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", loading], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == "stopped\n" and done.returncode not in (0, 1)

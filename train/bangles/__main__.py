@@ -34,6 +34,9 @@ def main() -> int:
     except (OSError, argparse.ArgumentError) as error:
         print(f"bangles: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"bangles: stopped; {options.out} is not complete", file=sys.stderr)
+        return 130
     took = time.monotonic() - started
     print(f"{options.good} good and {options.anomaly} anomaly frames in {options.out} ({took:.1f} s)")
     return 0
