@@ -36,7 +36,7 @@ def main(
     rows, bars, figures = [], {}, {}
     for network in networks:
         files = {kind: network.file(f"-{kind}.onnx") for kind in ("fp32", "int8")}
-        models = {kind: Model.load(file, cores, spinning=True) for kind, file in files.items()}
+        models = {kind: Model.load(file, cores, spinning=False) for kind, file in files.items()}
         times = in_turns({kind: partial(_ms, model, image) for kind, model in models.items()}, 1 if quick else rounds)
         ratio = Spread.of_ratios(times["fp32"], times["int8"])
         sizes = {kind: file.stat().st_size / 1e6 for kind, file in files.items()}
