@@ -22,7 +22,7 @@ from edge_runtime.frames import FrameFile
 from edge_runtime.inspector import Inspector
 from edge_runtime.line.ledger import Ledger, file_state
 from edge_runtime.line.pictures import Pictures, encode, keep
-from edge_runtime.line.process_wide import settle
+from edge_runtime.line.process_wide import set_up
 from edge_runtime.line.record import Row
 from edge_runtime.line.screen import KINDS, Screen
 from edge_runtime.results import Frame, Inspection, Maps, Verdict
@@ -102,7 +102,7 @@ class Pipeline:
     def run(self, source: Iterable[Work | None]) -> Iterator[Outcome]:
         """Outcomes, in the order of the source. None in it means that nothing more is there for now. Raises OutputError where
         results can't be written."""
-        settle()
+        set_up()
         painter = overlay.Painter(self.inspector.model.manifest.calibration, self.inspector.model.input_hw)
         pool = ThreadPoolExecutor(self.jobs, "frame")
         under_way: deque[tuple[FrameFile, Future[Row | _Judged | None]]] = deque()

@@ -12,7 +12,7 @@ KEPT, FROM_THE_SYSTEM = 256 << 20, 32 << 20
 """
 
 
-def settle() -> None:
+def set_up() -> None:
     """Call it before the first frame; again does no harm."""
     cv2.setNumThreads(1)  # the jobs share the cores; more threads within each would only fight over them
     _keep_memory()
