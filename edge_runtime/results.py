@@ -121,6 +121,13 @@ class Frame:
     image: Image
     size_wh: tuple[int, int]
 
+    def __post_init__(self) -> None:
+        shape = self.image.shape
+        if self.image.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or not self.image.size:
+            raise ValueError(
+                f"{self.source}: expected pixels as (height, width, 3) uint8, blue first; came {shape} {self.image.dtype}"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Fine:

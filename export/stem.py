@@ -1,4 +1,5 @@
-"""The way from the picture into the first convolution, made quicker; what it computes stays the same to the last bit.
+"""The way from the picture into the first convolution, made quicker; what it computes stays the same to the last bit (with 8-bit
+weights where sums are exact, as Model has them computed everywhere).
 
 onnxruntime adds a number per channel three values at a time, and its integer kernels want channels by fours: with the three of a
 picture they first copy out every neighbourhood. So the numbers are repeated along a row, and in an INT8 graph the picture gets a
@@ -13,6 +14,7 @@ from onnx import helper, numpy_helper
 
 Node = onnx.NodeProto
 CHANNELS, BY_FOURS = 3, 4
+BETWEEN = {"Add", "Conv", "DequantizeLinear", "Mul", "QuantizeLinear", "Transpose"}
 
 
 def quicken(proto: onnx.ModelProto) -> None:
@@ -38,12 +40,15 @@ def quicken(proto: onnx.ModelProto) -> None:
 
 
 def _first(graph: onnx.GraphProto) -> list[Node]:
-    """From the picture to the first convolution; between them each value stays by itself."""
+    """From the picture to the first convolution; between them each value stays by itself. Raises ValueError for another graph."""
     nodes: list[Node] = []
     tensor = "image"
     while not nodes or nodes[-1].op_type != "Conv":
-        nodes += [node for node in graph.node if tensor in node.input]
-        tensor = nodes[-1].output[0]
+        (node,) = [node for node in graph.node if tensor in node.input]
+        if node.op_type not in (BETWEEN if nodes else {"Cast"}):
+            raise ValueError(f"{node.op_type} between the picture and the first convolution")
+        nodes.append(node)
+        tensor = node.output[0]
     return nodes
 
 

@@ -21,6 +21,7 @@ from edge_runtime.line.job import Job
 from edge_runtime.line.ledger import Ledger, state_of
 from edge_runtime.line.pictures import Pictures
 from edge_runtime.line.pipeline import Caution, Outcome, Pipeline, Work
+from edge_runtime.line.process_wide import set_up
 from edge_runtime.line.retention import keep_within
 from edge_runtime.line.screen import Screen
 from edge_runtime.model import Model
@@ -33,6 +34,7 @@ Tell = Callable[[Event], None]
 def run(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: threading.Event) -> None:
     """Do the job to its end, or until `stop` is set. model: waits for it. jobs: frames in work at once. tell: may be called from
     several threads. Raises EdgeDetectError."""
+    set_up()
     if job.watching:
         _watch(job, model, jobs, tell, stop)
     else:
