@@ -1,6 +1,9 @@
 """What a model file says about itself, in words."""
 
-from edge_runtime.manifest import BoxRule, HeatScale, Manifest, Usual
+from decimal import ROUND_CEILING
+
+from edge_runtime.evaluation.bounds import Rate, percent
+from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Usual
 from edge_runtime.mirrors import AXES
 
 
@@ -15,7 +18,9 @@ def described(manifest: Manifest) -> dict[str, str]:
         "mirror images": _mirrors(manifest),
         "usual frames": _usual(manifest.usual),
         "threshold": f"score {calibration.threshold:.4f}: {calibration.rule} (temperature {calibration.temperature:.2f})",
-        "there": f"{calibration.escapes} of {calibration.anomaly} validation anomalies escape, {calibration.false_rejects} of {calibration.good} good frames are rejected",
+        "there": "validation anomalies that escape: {}; good frames that are rejected: {}".format(
+            *counted(calibration)
+        ),
         "coarse map": _scale(calibration.coarse),
         "fine map": f"{_scale(calibration.fine)}, at {manifest.fine_layer}",
         "boxes": _boxes(calibration.boxes),
@@ -29,6 +34,17 @@ def described(manifest: Manifest) -> dict[str, str]:
         "golden frames": str(len(manifest.golden)),
         "made with": _versions(training.versions | parity.versions),
     }
+
+
+def counted(calibration: Calibration) -> tuple[str, str]:
+    """Escapes and false rejects of the validation frames with what they promise of others: 0 of 8 (up to 31.3 % ...)."""
+    escapes = Rate(calibration.escapes, calibration.anomaly)
+    false_rejects = Rate(calibration.false_rejects, calibration.good)
+    first, second = (
+        f"{rate.count:,} of {rate.total:,} (up to {percent(rate.at_most, ROUND_CEILING)} at 95 % confidence)"
+        for rate in (escapes, false_rejects)
+    )
+    return first, second
 
 
 def _precision(manifest: Manifest) -> str:

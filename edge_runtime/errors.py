@@ -5,6 +5,9 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C has ended."""
+
 
 class EdgeDetectError(Exception):
     """Base of every error that is meant for the user: the message says what, where and what to do."""
@@ -51,6 +54,10 @@ def run_command(command: Callable[[], object]) -> None:
     sys.excepthook = _without_traceback
     try:
         command()
+    except SystemExit as done:
+        if done.code == INTERRUPTED:  # typer says nothing
+            print("stopped", file=sys.stderr)
+        raise
     except EdgeDetectError as err:
         print(f"error: {err}", file=sys.stderr)
         sys.exit(2)

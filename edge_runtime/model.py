@@ -63,7 +63,8 @@ class Model:
         try:
             return cls.from_bytes(data, threads, provider, sha256, spinning)
         except ModelError as err:
-            raise ModelError(f"{path}: {err}" + (f"; {EXPORTED}" if path.suffix == ".keras" else "")) from None
+            foreign = path.suffix == ".keras" or str(err).startswith("is no ONNX model")
+            raise ModelError(f"{path}: {err}" + (f"; {EXPORTED}" if foreign else "")) from None
 
     @classmethod
     def from_bytes(

@@ -11,8 +11,9 @@ from typing import Any
 import jinja2
 
 from edge_runtime import __version__
-from edge_runtime.describe import described
+from edge_runtime.describe import counted, described
 from edge_runtime.errors import UsageError
+from edge_runtime.line.lines import CHECKPOINT
 from edge_runtime.line.record import Record, Row
 from edge_runtime.manifest import Manifest
 from edge_runtime.views import output, report_charts, report_pictures
@@ -80,11 +81,11 @@ def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo
     return {
         "product": manifest.product if manifest else folder,
         "model": record.meta["model"],
-        "calibration": manifest and manifest.calibration,
+        "counted": manifest and counted(manifest.calibration),
         "own_threshold": manifest is None or numbers.threshold in (None, manifest.calibration.threshold),
         "told": described(manifest) if manifest else {},
         "doubts": manifest.training.doubts if manifest else (),
-        "meta": record.meta,
+        "meta": {name: value for name, value in record.meta.items() if name not in ("schema", CHECKPOINT)},
         "version": __version__,
         "numbers": numbers,
         "span": [

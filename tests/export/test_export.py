@@ -181,7 +181,7 @@ def test_the_threshold_serves_the_users_terms(
     assert found["--cost-escape 1000"]["escapes"] == 0
     assert found["--cost-escape 1000"]["threshold"] < found["--max-false-rejects 0%"]["threshold"]
     said = edge_detect("info", tmp_path / "part.onnx").stdout
-    assert "escapes and false rejects weigh the same" in said and "validation anomalies escape" in said
+    assert "escapes and false rejects weigh the same" in said and "validation anomalies that escape: " in said
     assert "rejects show the fine map" in (run / "report.html").read_text()
 
     for wrong, says in (
