@@ -15,6 +15,7 @@ from edge_runtime.errors import FrameError, ModelError, UsageError, first_line
 from edge_runtime.head import Head
 from edge_runtime.manifest import METADATA_KEY, Manifest, parse
 from edge_runtime.mirrors import AXES, mean, mirrored
+from edge_runtime.onnx_file import EXPORTED
 from edge_runtime.onnx_forward import forward_only
 from edge_runtime.results import Array, Fine, Image, Prediction
 from edge_runtime.saturation import saturates
@@ -25,7 +26,6 @@ PER_FRAME_OUTPUTS = (*FORWARD_OUTPUTS, "fine_cam", "fine_bias")
 FOR_OUTLINES = "fine_activations"
 """Asked for only where boxes follow outlines; files of earlier versions lack it."""
 MAX_BYTES = 1024**3
-EXPORTED = "expected a model file, which python -m export RUN -o part.onnx makes"
 MAX_MANIFEST = 64 * 1024**2
 PROVIDERS = {"cpu": "CPUExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
 
@@ -63,8 +63,7 @@ class Model:
         try:
             return cls.from_bytes(data, threads, provider, sha256, spinning)
         except ModelError as err:
-            foreign = path.suffix == ".keras" or str(err).startswith("is no ONNX model")
-            raise ModelError(f"{path}: {err}" + (f"; {EXPORTED}" if foreign else "")) from None
+            raise ModelError(f"{path}: {err}") from None
 
     @classmethod
     def from_bytes(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from edge_runtime.errors import ModelError
 
+EXPORTED = "expected a model file, which python -m export RUN -o part.onnx makes"
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
 # Message fields by number, from onnx.proto3.
@@ -105,9 +106,9 @@ def check(data: bytes) -> set[str]:
             if number == _MODEL_GRAPH:
                 _check_graph(value, 0, used)
     except (IndexError, ValueError):
-        raise ModelError("is no ONNX model: it can't be parsed to its end") from None
+        raise ModelError(f"is no ONNX model: it can't be parsed to its end; {EXPORTED}") from None
     if not used:
-        raise ModelError("is no ONNX model: it holds no network")
+        raise ModelError(f"is no ONNX model: it {'holds no network' if data else 'is empty'}; {EXPORTED}")
     return used
 
 

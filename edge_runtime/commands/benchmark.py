@@ -189,10 +189,17 @@ def _pace(fps: float, deadline_ms: float) -> "Pace | None":
 
 
 def _sha256(model: Path) -> str:
+    """Also says at once what is no model, before frames are made for it."""
+    from edge_runtime import onnx_file
+
     try:
-        return hashlib.sha256(model.read_bytes()).hexdigest()
+        data = model.read_bytes()
+        onnx_file.check(data)
+        return hashlib.sha256(data).hexdigest()
     except OSError as err:
         raise ModelError(f"{model}: can't be read: {err.strerror}") from None
+    except ModelError as err:
+        raise ModelError(f"{model}: {err}") from None
 
 
 def _share(text: str) -> float:

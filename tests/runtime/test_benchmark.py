@@ -282,6 +282,12 @@ def test_what_cannot_be_measured_is_said_in_one_line(
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_no_model_is_told_before_anything_is_made_for_it(edge_detect: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("hello")
+    done = edge_detect("benchmark", "text.onnx")
+    assert done.returncode == 2 and done.stderr.startswith("error: text.onnx: is no ONNX model"), done.stderr
+
+
 def test_frames_that_cannot_be_judged_are_refused(edge_detect: Run, tiny_model: Path, tmp_path: Path) -> None:
     tiny.write_frames(tmp_path / "line", {"a.png": tiny.frame()})
     (tmp_path / "line" / "b.jpg").write_bytes(b"no image")

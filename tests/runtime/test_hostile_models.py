@@ -307,7 +307,7 @@ def test_a_file_that_breaks_the_contract_is_refused_with_what_is_wrong(name: str
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "is no ONNX model"),
+        (b"", "is no ONNX model: it is empty; expected a model file"),
         (b"hello, world\n" * 99, "is no ONNX model"),
         (random.Random(0).randbytes(9_999), "is no ONNX model"),
         (tiny.model()[:-300], "(is no ONNX model|has no seal)"),
