@@ -32,6 +32,7 @@ from train import report
 from train import run as runs
 from train.calibrate import Terms
 from train.data import Samples, name_groups
+from train.quiet import load_keras
 
 FAINTEST = 1.0
 """Grey levels of contrast: what a camera's noise alone may have."""
@@ -131,7 +132,8 @@ def main(
     labels = [frame.label for frame in split.validation]
     known = {} if truth is None else marked(split.validation, root, truth, settings.input_hw)
 
-    from export import convert, gate, golden, page, parity  # TensorFlow takes seconds to import
+    load_keras()  # takes seconds: only when the training is known to be one
+    from export import convert, gate, golden, page, parity
     from export.candidate import BATCHES, Questions, ask
     from export.precision import Choice, choose
 

@@ -24,6 +24,7 @@ from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
 from train.hard import hardest
+from train.quiet import load_keras
 from train.recipe import Precision, settled
 from train.run import Settings
 
@@ -91,7 +92,8 @@ def _known_before(parts: Split) -> int | None:
 
 def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
     """(what makes the network for an input (height, width), the network with its first weights)."""
-    import keras  # takes seconds to import: only when the frames are known to be usable
+    load_keras()  # takes seconds: only when the frames are known to be usable
+    import keras
 
     from train import vgg, weights
 
