@@ -303,7 +303,7 @@ def test_the_model_says_what_it_promises_and_another_one_is_refused(tmp_path: Pa
     assert made.returncode == 0 and made.stdout.strip() == str(Path("OUT/report.html")), made.stderr
     shown = Page(tmp_path / "OUT" / "report.html")
     assert "tiny: inspection report" in shown.says and "Brightness alone tells &lt;good&gt; from anomaly." in shown.says
-    assert "0 of 10 (up to 25.9 % at 95 % confidence) defective ones escape and 0 of 10 (up to" in shown.says
+    assert "escapes 0 of 10 (up to 25.9 % at 95 % confidence), false rejects 0 of 10 (up to 25.9 %" in shown.says
     assert "results.jsonl is right" not in shown.says
     assert "1 of 2 frames rejected, 50 %." in shown.says and len(shown.all("img")) == 1
     assert hashlib.sha256((tmp_path / "part.onnx").read_bytes()).hexdigest() in shown.says
