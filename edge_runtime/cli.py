@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge_runtime import __version__
-from edge_runtime.commands import benchmark, console, demo, evaluate, inspect, model_file, report, results, watch
+from edge_runtime.commands import benchmark, console, demo, evaluate, inspect, marks, model_file, report, results, watch
 from edge_runtime.commands.options import Exit
 from edge_runtime.errors import EdgeDetectError, UsageError
 
@@ -72,6 +72,8 @@ for command in (
     watch.watch,
     results.results,
     report.report,
+    marks.mark,
+    marks.collect,
     model_file.info,
     model_file.check,
     evaluate.evaluate,

@@ -18,6 +18,8 @@ NOT_SEARCHED = "holds results, and pictures there are no frames"
 SCHEMA_VERSION = 2
 Row = dict[str, Any]
 Mark = Literal["right", "wrong"]
+MAX_NAME = 60
+"""Characters in the name of whoever marks."""
 
 _LACKING_IN_SCHEMA_1: Row = {"camera": None, "pictures": {}}
 _SELECT = """
@@ -98,6 +100,16 @@ class Record:
         found = self._db.execute(f"{_SELECT} WHERE i.id = ?", (number,)).fetchone()
         return found and _row(found)
 
+    def of(self, frame: str) -> Row | None:
+        """The last row of the frame of this name."""
+        found = self._db.execute(f"{_SELECT} WHERE i.source = ? ORDER BY i.id DESC LIMIT 1", (frame,)).fetchone()
+        return found and _row(found)
+
+    def marked(self) -> list[Row]:
+        """All rows that somebody has marked, in the order of their commits."""
+        found = self._db.execute(f"{_SELECT} WHERE i.id IN (SELECT inspection FROM marks) ORDER BY i.id")
+        return [_row(one) for one in found]
+
     def latest(self, verdict: str, limit: int) -> list[Row]:
         """The last rows with this verdict, newest first."""
         found = self._db.execute(f"{_SELECT} WHERE i.verdict = ? ORDER BY i.id DESC LIMIT ?", (verdict, limit))
@@ -120,7 +132,7 @@ class Record:
         return Counter(dict(found.fetchall()))
 
     def mark(self, number: int, mark: Mark, who: str) -> Row:
-        """Say whether the verdict of a row was right; the last mark counts. Returns the row with it.
+        """Say whether the verdict of a row was right; the last mark counts. who: see named(). Returns the row with it.
 
         Raises UsageError for a row that is not there, OutputError where the mark can't be stored.
         """
@@ -136,6 +148,14 @@ class Record:
         marked = self.row(number)
         assert marked is not None
         return marked
+
+
+def named(who: str) -> str:
+    """Who marks, as marks hold it. Raises ValueError for what is no name."""
+    name = " ".join(who.split())
+    if not (0 < len(name) <= MAX_NAME and name.isprintable()):
+        raise ValueError(f"a name has 1 to {MAX_NAME} printable characters")
+    return name
 
 
 def _row(found: tuple[int, str, str | None, str, str]) -> Row:

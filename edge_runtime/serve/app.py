@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from edge_runtime.errors import OutputError, UsageError
-from edge_runtime.line.record import Record, Row
+from edge_runtime.line.record import MAX_NAME, Record, Row, named
 from edge_runtime.serve.board import Board
 from edge_runtime.serve.guard import same_origin
 from edge_runtime.serve.live import Live, as_stored
@@ -27,7 +27,6 @@ from edge_runtime.views import PICTURES
 STATIC = Path(__file__).parent / "static"
 MAX_ID = 2**63 - 1
 MAX_MARK_BYTES = 4096
-MAX_NAME = 60
 TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 ASSETS = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 for suffix, kind in ASSETS.items():
@@ -168,10 +167,10 @@ async def mark_asked(request: Request) -> dict[str, Any]:
         raise HTTPException(413, f"a mark has at most {MAX_MARK_BYTES} bytes, and says how many")
     try:
         asked = json.loads(await request.body())
-        mark, who = asked["mark"], " ".join(asked["who"].split())
+        mark, who = asked["mark"], named(asked["who"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         mark = who = ""
-    if mark not in ("right", "wrong") or not (0 < len(who) <= MAX_NAME and who.isprintable()):
+    if mark not in ("right", "wrong"):
         raise HTTPException(
             400, f'a mark is {{"mark": "right" or "wrong", "who": a name of at most {MAX_NAME} characters}}'
         )

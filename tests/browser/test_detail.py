@@ -96,6 +96,22 @@ def test_a_mark_survives_a_restart(page: Any, reject: Any, complaints: list[str]
     complaints.clear()
 
 
+def test_a_pass_can_be_marked_as_a_miss(page: Any, reject: Any) -> None:
+    page.keyboard.press("Escape")
+    reject.put("5.png")
+    page.locator(".tile-caption a", has_text="5.png").click()
+    expect(page.locator(".detail-word")).to_have_text("PASS")
+    page.get_by_role("link", name="older").click()
+    expect(page.locator(".detail-title")).to_have_text("2.png")
+    page.get_by_label("Your name", exact=True).fill("Asha")
+    page.get_by_role("button", name="This pass was wrong").click()
+    expect(page.locator(".mark-state")).to_have_text(re.compile("✗ wrong, says Asha"))
+    with Record(reject.folder / "out") as record:
+        assert [(row["frame"], row["verdict"], row["mark"]["mark"]) for row in record.marked()] == [
+            ("2.png", "good", "wrong")
+        ]
+
+
 def test_everything_can_be_done_with_keys(page: Any, reject: Any) -> None:
     title = page.locator(".detail-title")
     page.keyboard.press("ArrowRight")

@@ -167,7 +167,9 @@ def test_a_good_frame_that_somebody_marked_is_in_the_gallery(tmp_path: Path) -> 
     out = outs.make(tmp_path / "OUT", outs.good("escaped.jpg"), outs.good("fine.jpg"))
     with Record(out) as record:
         record.mark(1, "wrong", "Petra")
-    assert [card["data-name"] for card in page(out).all("article")] == ["escaped.jpg"]
+    shown = page(out)
+    assert [card["data-name"] for card in shown.all("article")] == ["escaped.jpg"]
+    assert "1 of 1 marked passes were wrong" in shown.says and "marked rejects" not in shown.says
 
 
 @pytest.mark.parametrize("where", ["OUT/report.html", "page.html", "sub/folder/page.html"])

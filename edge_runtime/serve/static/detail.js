@@ -47,7 +47,7 @@ export class Detail {
     text(this.title, fileName(row.frame));
     this.picture = new Picture();
     this.picture.layers(row, `${WORDS[row.verdict]}: ${row.frame}`);
-    this.marks = row.verdict === "anomaly" ? new Marks(row) : null;
+    this.marks = row.score === null ? null : new Marks(row);
     const sides = [verdictCard(row), this.marks?.node, boxes(row, this.picture), account(row), proof(row)];
     this.body.replaceChildren(
       el("div", { className: "detail-main" }, this.picture.node, layers(row, this.picture), lacking(row)),

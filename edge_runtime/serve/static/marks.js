@@ -1,4 +1,4 @@
-// "This reject was right", "this reject was wrong": who says so is asked once.
+// "This reject was right", "this pass was wrong": who says so is asked once.
 
 import { el, show, text } from "./dom.js";
 import { moment } from "./format.js";
@@ -16,9 +16,10 @@ export class Marks {
     this.who.onkeydown = (event) => {
       if (event.key === "Enter") this.named();
     };
+    const what = row.verdict === "anomaly" ? "reject" : "pass";
     this.buttons = {
-      right: button("right", "This reject was right", "R", () => this.send("right")),
-      wrong: button("wrong", "This reject was wrong", "W", () => this.send("wrong")),
+      right: button("right", `This ${what} was right`, "R", () => this.send("right")),
+      wrong: button("wrong", `This ${what} was wrong`, "W", () => this.send("wrong")),
     };
     this.node = el(
       "section",

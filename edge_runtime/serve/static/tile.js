@@ -17,7 +17,8 @@ export class Tile {
     this.why = el("p", { className: "verdict-why" });
     this.behind = el("p", { className: "verdict-behind" });
     this.name = el("a", { className: "tile-name" });
-    this.caption = el("figcaption", { className: "tile-caption" });
+    this.frame = el("a", { title: "Open this result: why, and was it right?" });
+    this.caption = el("figcaption", { className: "tile-caption" }, this.frame);
     this.node = el(
       "section",
       { className: "tile" },
@@ -54,7 +55,8 @@ export class Tile {
     if (!verdict.row && this.picture.shown) return; // nothing is known now: what was last seen stays, grey
     const row = verdict.row ?? camera?.row;
     const preview = camera?.preview;
-    text(this.caption, row ? [verdict.held, fileName(row.frame), row.size_wh?.join(" × "), moment(row.inspected_at)].filter(Boolean).join("  ·  ") : "");
+    text(this.frame, row ? [verdict.held, fileName(row.frame), row.size_wh?.join(" × "), moment(row.inspected_at)].filter(Boolean).join("  ·  ") : "");
+    if (row) this.frame.href = `#/frame/${row.id}`;
     if (!row) return this.picture.say("no frame yet");
     const alt = `${verdict.word}: ${row.frame}`;
     const ready = () => this.picture.preview(camera, alt);
