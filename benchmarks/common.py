@@ -131,4 +131,4 @@ def command(main: Callable[..., None]) -> None:
     """Run a benchmark's main as a command."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(main)
-    run_command(app)
+    run_command(lambda: app(standalone_mode=False))

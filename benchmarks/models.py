@@ -182,4 +182,4 @@ def _manifest(width: float, side: int, precision: str) -> "Manifest":
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(main)
-    run_command(app)
+    run_command(lambda: app(standalone_mode=False))

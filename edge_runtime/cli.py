@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from edge_runtime import __version__
 from edge_runtime.commands import benchmark, console, demo, evaluate, inspect, marks, model_file, report, results, watch
 from edge_runtime.commands.options import Exit
-from edge_runtime.errors import EdgeDetectError, UsageError
+from edge_runtime.errors import EdgeDetectError, UsageError, asked_wrongly
 
 
 class InspectByDefault(TyperGroup):
@@ -84,16 +84,14 @@ for command in (
 
 
 def _run() -> None:
-    """What typer has to say of a command line is said in one line, as everything else is."""
     try:
         code = app(standalone_mode=False)
-    except typer.TyperException as err:
-        context = getattr(err, "ctx", None)
-        words = err.format_message().replace("Value error, ", "").rstrip(".")
-        where = context.command_path if context else "edge-detect"
-        raise UsageError(f"{words[:1].lower()}{words[1:]}; see {where} --help") from None
     except console.ReaderGone:
         code = Exit.READER_GONE
+    except EdgeDetectError:
+        raise
+    except Exception as err:
+        raise asked_wrongly(err, "edge-detect") from None
     raise SystemExit(code)
 
 

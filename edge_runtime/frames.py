@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -184,7 +185,7 @@ def walk(root: Path, onerror: Callable[[OSError], None], others: Iterable[Path] 
 def _leads_on(folder: Path, tops: list[str]) -> bool:
     """Whether to search a folder that was found: not a link to where the search comes, or has come, anyway. Notes where links
     lead in tops."""
-    if not folder.is_symlink():
+    if not os.path.islink(folder):
         return True
     real = os.path.realpath(folder)
     if any(PurePath(real).is_relative_to(top) for top in tops):
@@ -203,6 +204,11 @@ def printable(name: str) -> str:
     No two names look alike: where a name itself holds `\\x`, that becomes `\\x5cx`.
     """
     return os.fsencode(name.replace("\\x", "\\x5cx")).decode("utf-8", "backslashreplace")
+
+
+def named(printed: str) -> str:
+    """The file name that printable() has made into this text."""
+    return os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), printed.encode()))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -299,10 +305,14 @@ def decode_for(data: bytes, needed_hw: tuple[int, int] | None) -> tuple[Image, t
         reduce = 1  # nothing would tell whether the EXIF rotation has swapped the sides
     image = _decode(data, header, reduce)
     height, width = image.shape[:2]
-    if reduce == 1:
+    if needed_hw is None or reduce == 1:
         return image, (width, height)
-    upright = (width, height) == small
-    return image, (header.width, header.height) if upright else (header.height, header.width)
+    if (width, height) == small:
+        return image, (header.width, header.height)
+    turned = header.height, header.width
+    if reduction(turned, needed_hw) < reduce:  # its long side is the other one
+        image = _decode(data, header, reduction(turned, needed_hw))
+    return image, turned
 
 
 def read(file: FrameFile, needed_hw: tuple[int, int] | None = None) -> Frame:

@@ -150,7 +150,7 @@ class Inspector:
         """How far a map is from adding up to the margin, in logits. tolerance: per logit of evidence. Raises
         FrameError beyond it."""
         rest = cam.residual(map_, self.model.head, margin - bias)
-        if not rest <= tolerance * cam.evidence(map_, margin):  # so that NaN is refused, too
+        if not (math.isfinite(rest) and rest <= tolerance * cam.evidence(map_, margin)):
             raise FrameError(
                 f"gets an explanation that misses its margin {margin:.4f} by {rest:.4f} logits; export the model again"
             )

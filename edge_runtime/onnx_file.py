@@ -190,6 +190,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
+        if key >= 2**32:  # other readers cut it to 32 bits, and see another field
+            raise ValueError(f"tag {key}")
         start, kind = at, key & 7
         if kind == 0:
             _, at = _varint(message, at)

@@ -1,7 +1,5 @@
 """Image -> input tensor, and back to frame coordinates. Training and runtime share this one function."""
 
-import math
-
 import cv2
 import numpy as np
 
@@ -38,10 +36,10 @@ def reduction(size_wh: tuple[int, int], input_hw: tuple[int, int]) -> int:
 
 def to_frame(box: Box, input_hw: tuple[int, int], size_wh: tuple[int, int]) -> Box:
     """A box in input pixels -> the smallest box of whole frame pixels that covers it."""
-    scale_x, scale_y = size_wh[0] / input_hw[1], size_wh[1] / input_hw[0]
+    (width, height), (rows, columns) = size_wh, input_hw
     return Box(
-        math.floor(box.x0 * scale_x),
-        math.floor(box.y0 * scale_y),
-        min(math.ceil(box.x1 * scale_x), size_wh[0]),
-        min(math.ceil(box.y1 * scale_y), size_wh[1]),
+        box.x0 * width // columns,
+        box.y0 * height // rows,
+        -(-box.x1 * width // columns),
+        -(-box.y1 * height // rows),
     )

@@ -19,20 +19,21 @@ from edge_runtime.stored import to_dict
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the network was trained with
 run_command(lambda: require("keras", "sklearn", "tensorflow", "tf2onnx", "onnx"))
 
-from edge_runtime.line.durable import write_bytes
+from edge_runtime.evaluation.bounds import share
+from edge_runtime.line.durable import refuse_unwritable, write_bytes
 from edge_runtime.manifest import BoxRule, Calibration, HeatScale, Manifest, Parity, Training
 from edge_runtime.mirrors import AXES, Mirrors, mirrored
 from edge_runtime.model import Model
 from edge_runtime.saturation import saturates
 from export import intake
 from export.marked import marked
-from export.options import FineLayer, Precision, Unusual, refuse_unknown, share
+from export.options import FineLayer, Precision, Unusual, refuse_unknown
 from export.promises import promised
 from train import report
 from train import run as runs
 from train.calibrate import Terms
 from train.data import Samples, name_groups
-from train.quiet import load_keras
+from train.quiet import leave_at_ctrl_c, load_keras
 
 FAINTEST = 1.0
 """Grey levels of contrast: what a camera's noise alone may have."""
@@ -116,22 +117,34 @@ def main(
     if precision is Precision.FP32 and (calibration_dir or gate_limits or reduce_range is not None):
         raise UsageError("--calibration, --gate and --reduce-range belong to --precision int8 or auto")
     terms = Terms(
-        max_false_rejects=share("--max-false-rejects", max_false_rejects),
+        max_false_rejects=share("--max-false-rejects", max_false_rejects) if max_false_rejects else None,
         cost_escape=cost_escape,
-        defect_rate=share("--defect-rate", defect_rate),
+        defect_rate=share("--defect-rate", defect_rate) if defect_rate else None,
         false_boxes=false_boxes,
         min_box_area=min_box_area,
     )
     if out.suffix != ".onnx":
         raise UsageError(f"{out}: expected a file name that ends in .onnx")
-    model = model / runs.MODEL if model.is_dir() else model
+    if terms.defect_rate is not None and not 0 < terms.defect_rate < 1:
+        raise UsageError(f"--defect-rate {defect_rate}: expected a share between 0 and 1, such as 1% or 0.01")
+    refuse_unwritable(out)
+    if model.suffix != ".keras":
+        if not os.path.isdir(model):
+            raise UsageError(f"{model}: no such folder; expected the RUN of python -m train")
+        model /= runs.MODEL
     run, split, history = runs.read(model.parent)
     settings, root = run.settings, data or Path(split.root)
     refuse_unknown(mirrors, settings.recipe.augmentation)
     images = intake.load(split.validation, root, settings.input_hw)
     labels = [frame.label for frame in split.validation]
     known = {} if truth is None else marked(split.validation, root, truth, settings.input_hw)
+    if truth is not None:
+        print(
+            f"fitting boxes to {len(known)} of {sum(labels)} held-out defective frames, those that {truth} knows",
+            file=sys.stderr,
+        )
 
+    leave_at_ctrl_c("stopped; nothing was written")
     load_keras()  # takes seconds: only when the training is known to be one
     from export import convert, gate, golden, page, parity
     from export.candidate import BATCHES, Questions, ask
@@ -191,13 +204,18 @@ def main(
     promises = promised(calibration, terms)
     for note in (*run.doubts, *promises):
         print(f"note: {note}", file=sys.stderr)
-    told = report.Told(run, history, chosen.seen, calibration, Samples(split.validation, images), defects)
+    mirrors_said = "" if mirrors == "none" else f", mirror images {mirrors}"
+    file = f"{out.name}, {manifest.precision}{mirrors_said}, sha256 {written.sha256}"
+    told = report.Told(run, history, chosen.seen, calibration, Samples(split.validation, images), defects, file)
     pages: list[str] = []
     try:
         pages.append(str(report.write(model.parent, told)))
         pages.append(str(page.write(model.parent, out, written.sha256, manifest, precision, choice, limits, promises)))
     except OutputError as err:
         print(f"note: a report could not be written: {err}", file=sys.stderr)
+    print(
+        f"look at {pages[0] if pages else out}; then: edge-detect evaluate TEST -m {out} -o evaluation", file=sys.stderr
+    )
     print(
         json.dumps(
             {
@@ -274,4 +292,4 @@ def draft_manifest(run: runs.Run, fine_layer: str, mirrors: Mirrors) -> Manifest
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(main)
-    run_command(app)
+    run_command(lambda: app(standalone_mode=False))

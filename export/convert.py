@@ -65,11 +65,6 @@ def _folded(convolution: keras.layers.Layer, norm: keras.layers.BatchNormalizati
     return [(kernel * scale).astype(np.float32), (beta - mean * scale).astype(np.float32)]
 
 
-def to_onnx(plain: keras.Model, fine_layer: str) -> onnx.ModelProto:
-    """A folded model -> the graph: uint8 BGR frames in; logits, block5_conv3, the fine map and the dense weights out."""
-    return explained(forward(plain), plain, fine_layer)
-
-
 def forward(plain: keras.Model) -> onnx.ModelProto:
     """A folded model -> what every frame needs: uint8 BGR frames in; logits and block5_conv3 out."""
     both = keras.Model(plain.input, {"logits": plain.output, vgg.TAP: vgg.tap(plain)})

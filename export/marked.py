@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, UsageError
-from edge_runtime.evaluation.truth import Rectangle, read_truth
+from edge_runtime.evaluation.truth import Rectangle, read_truth, refuse_shared
 from edge_runtime.results import Box, Frame
 from train.data import LabelledFrame
 
@@ -18,6 +18,7 @@ def marked(
     truth: truth.json or a folder of masks, which need not know all frames. Raises UsageError where it knows none.
     """
     known = read_truth(truth)
+    refuse_shared(known, (root / one.path for one in held_out if one.label))
     found: dict[int, list[Box]] = {}
     for row, labelled in enumerate(held_out):
         path = root / labelled.path

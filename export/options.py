@@ -1,6 +1,5 @@
 """What the command line offers, and how it is read."""
 
-import math
 from enum import StrEnum
 
 from edge_runtime.errors import UsageError
@@ -38,16 +37,3 @@ def refuse_unknown(mirrors: Mirrors, learned: Augmentation) -> None:
             f"--mirrors {mirrors}: the network has not learned from frames mirrored {' or '.join(unknown)}, as the training "
             "was told (--no-flip, --augment)"
         )
-
-
-def share(option: str, text: str) -> float | None:
-    """`0.5%` or `0.005` -> 0.005; None for no text. Raises UsageError."""
-    if not text:
-        return None
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise UsageError(f"{option} {text}: expected a share such as 0.5% or 0.005")
-    return value

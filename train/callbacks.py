@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -151,14 +152,27 @@ class SaveState(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint.save(self.folder, state)
 
 
+class Stop(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends the training after a Ctrl-C that got lost. came: signals."""
+
+    def __init__(self, came: Sequence[int]) -> None:
+        super().__init__()
+        self.came = came
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+
+
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """One line per epoch on stderr; on a terminal, also a running count within the epoch."""
 
-    def __init__(self, name: str, first: int, before: int) -> None:
-        """first: the epoch to start from, 0 but for a training that is resumed. before: epochs of other phases, which count, too."""
+    def __init__(self, name: str, first: int, before: int, is_last: bool) -> None:
+        """first: the epoch to start from, 0 but for a training that is resumed. before: epochs of other phases, which count, too.
+        is_last: of the phases: only then is it known how long the training will take at most."""
         super().__init__()
         self.name, self.first, self.epoch, self.started = name, first, first, time.monotonic()
-        self.before = before
+        self.before, self.is_last = before, is_last
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if sys.stderr.isatty():
@@ -169,12 +183,14 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.epoch, total = epoch + 1, self.params["epochs"]
         seconds = (time.monotonic() - self.started) / (self.epoch - self.first)
-        names = {"logits_loss": "loss", "cells_loss": "place", "val_loss": "validation loss", "val_auroc": "AUROC"}
-        figures = "  ".join(f"{names[key]} {value:.4f}" for key, value in (logs or {}).items() if key in names)
+        names = {"val_auroc": "AUROC", "val_loss": "validation loss", "logits_loss": "loss", "cells_loss": "place loss"}
+        found = logs or {}
+        figures = "  ".join(f"{names[key]} {found[key]:.4f}" for key in names if key in found)
+        left = f", at most {seconds * (total - self.epoch) / 60:.0f} min left" if self.is_last else ""
         start = "\r" if sys.stderr.isatty() else ""
         print(
             f"{start}{self.name} {self.before + self.epoch}/{self.before + total}  {figures}"
-            f"  {seconds:.0f} s each, at most {seconds * (total - self.epoch) / 60:.0f} min left",
+            f"  {seconds:.0f} s each{left}",
             file=sys.stderr,
             flush=True,
         )

@@ -82,7 +82,8 @@ def class_folders(root: Path) -> tuple[list[Path], list[Path]]:
         )
         good = [root / "train" / "good", *(folder for folder in tests if folder.name == "good")]
         return good, [folder for folder in tests if folder.name != "good"]
-    found = ", ".join(sorted(entry.name for entry in root.iterdir())[:6]) or "nothing"
+    names = sorted(entry.name for entry in root.iterdir())
+    found = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "nothing"
     raise UsageError(
         f"{root}: expected the folders good/ and anomaly/ (or train/good and test/<defect>), found {found}"
     )
@@ -129,7 +130,7 @@ def load(root: Path, input_hw: tuple[int, int], progress: Callable[[int, int], N
             broken.append(result) if isinstance(result, str) else loaded.append(result)
             progress(done, len(files))
     if broken:
-        raise UsageError(_listed(f"{len(broken)} frames can't be used; repair or remove them", broken))
+        raise UsageError(_listed(f"{_several(len(broken), 'frame')} can't be used; repair or remove them", broken))
     labelled, images, cues = zip(*loaded, strict=True)
     _refuse_contradictions(labelled)
     return Samples(labelled, np.stack(images)), np.stack(cues)
@@ -145,7 +146,13 @@ def _refuse_contradictions(labelled: Sequence[LabelledFrame]) -> None:
         if len({frame.label for frame in same}) > 1
     ]
     if both:
-        raise UsageError(_listed(f"{len(both)} pictures are both good and anomaly; decide each", both))
+        raise UsageError(
+            _listed(f"the same file as good and as anomaly, {_several(len(both), 'time')}; decide each", both)
+        )
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _listed(what: str, items: Sequence[str], limit: int = 10) -> str:

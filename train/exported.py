@@ -41,7 +41,9 @@ def read(path: Path) -> Exported:
         known = {one.key: one.value for one in proto.metadata_props}
         found = manifest.parse(known.get(manifest.METADATA_KEY, ""))
         if found.precision != "fp32":
-            raise ModelError("is an INT8 file, whose weights are rounded; go on from its float twin")
+            raise ModelError(
+                "is an INT8 file, whose weights are rounded; go on from its float twin: export that training again with --precision fp32"
+            )
         return _weights(found, proto)
     except OSError as err:
         raise UsageError(f"--weights {path}: {err.strerror}; expected a file that export has written") from None

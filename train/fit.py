@@ -10,9 +10,10 @@ from keras.layers import BatchNormalization
 from edge_runtime.errors import EdgeDetectError
 from train import checkpoint
 from train.batches import Batches, WarmUp
-from train.callbacks import Keep, Progress, SaveState
+from train.callbacks import Keep, Progress, SaveState, Stop
 from train.data import Samples
 from train.place import where_loss, with_cells
+from train.quiet import interruptible
 from train.recipe import FEW, WHOLE, Phase, Precision, Recipe, phases
 from train.vgg import freeze
 
@@ -48,10 +49,11 @@ def fit(
     """
     state = checkpoint.load(folder)
     try:
-        for index, phase in enumerate(phases(recipe)):
-            if index >= state.phase:
-                _run(phase, build, model, train, validation, recipe, folder, state)
-                state.phase, state.epoch, state.optimizer = index + 1, 0, []
+        with interruptible() as came:
+            for index, phase in enumerate(phases(recipe)):
+                if index >= state.phase:
+                    _run(phase, build, model, train, validation, recipe, folder, state, Stop(came))
+                    state.phase, state.epoch, state.optimizer = index + 1, 0, []
     except KeyboardInterrupt:
         if state.kept is None:
             raise
@@ -71,6 +73,7 @@ def _run(
     recipe: Recipe,
     folder: Path,
     state: checkpoint.State,
+    stop: Stop,
 ) -> None:
     input_hw = model.input_shape[1:3]
     net = build(_crop(input_hw) if phase.crops else input_hw, recipe.precision)
@@ -82,7 +85,8 @@ def _run(
         variable.assign(value)
     shuffle = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_at(epoch))
     before = 0 if phase.crops else len(state.history.get("val_auroc", ())) - state.epoch
-    told = [Progress(phase.name, state.epoch, before), SaveState(net, folder, state)]
+    is_last = phase == phases(recipe)[-1]
+    told = [Progress(phase.name, state.epoch, before, is_last), SaveState(net, folder, state)]
     few = len(train.frames) + len(validation.frames) < FEW
     has_batch_norm = any(isinstance(one, BatchNormalization) for one in net.layers)
     averaged = few and phase.name == WHOLE and not has_batch_norm
@@ -94,7 +98,7 @@ def _run(
             initial_epoch=state.epoch,
             shuffle=False,  # the batches are; Keras would shuffle by a random state that a killed process takes with it
             verbose=0,
-            callbacks=[shuffle, *validated, *told],
+            callbacks=[stop, shuffle, *validated, *told],
         )
     model.set_weights(net.get_weights())
 

@@ -1,7 +1,6 @@
 """A training from frames to a model, a record and a report; started anew or gone on from where it was killed."""
 
 import dataclasses
-import hashlib
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from msgspec.structs import replace
 
 from edge_runtime import frames
 from edge_runtime.errors import FrameError, OutputError, UsageError
+from edge_runtime.evaluation.truth import fingerprint
 from edge_runtime.line.durable import LOCK, hold
 from edge_runtime.results import Array, Image
 from edge_runtime.stored import to_dict
@@ -24,7 +24,7 @@ from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
 from train.hard import hardest
-from train.quiet import load_keras
+from train.quiet import leave_at_ctrl_c, load_keras
 from train.recipe import Precision, settled
 from train.run import Settings
 
@@ -48,28 +48,24 @@ class Order:
 def execute(order: Order) -> dict[str, object]:
     """Returns what the command prints. Raises EdgeDetectError; then a folder that this call has made is gone again."""
     ready = _prepare(order)
-    is_new = not order.out.exists()
     with _held(order.out):
-        try:
-            build, model = _network(ready, order.earlier)
-            groups = name_groups(ready.samples.frames, ready.settings.group)
-            shortcuts = replace(
-                audit.before(ready.cues, ready.samples.labels, groups), known_before=_known_before(ready.split)
+        build, model = _network(ready, order.earlier)
+        groups = name_groups(ready.samples.frames, ready.settings.group)
+        shortcuts = replace(
+            audit.before(ready.cues, ready.samples.labels, groups), known_before=_known_before(ready.split)
+        )
+        _warn(shortcuts.doubts)
+        if shortcuts.known_before is None and order.split is None:
+            print(
+                "note: without --split, frames that the network in --weights was trained on may be validated on, which flatters; "
+                "its RUN/split.json keeps them apart",
+                file=sys.stderr,
             )
-            _warn(shortcuts.doubts)
-            if shortcuts.known_before is None and order.split is None:
-                print(
-                    "note: without --split, frames that the network in --weights was trained on may be validated on, which flatters; "
-                    "its RUN/split.json keeps them apart",
-                    file=sys.stderr,
-                )
-            if order.earlier and not (order.out / checkpoint.NAME).exists():
-                ready = _introduced(ready, model)
-            run.begin(order.out, ready.settings, ready.split)
-        except BaseException:
-            if is_new:
-                shutil.rmtree(order.out)
-            raise
+        if order.earlier and not (order.out / checkpoint.NAME).exists():
+            ready = _introduced(ready, model)
+        if run.unfinished(order.out) is not None:
+            print(f"going on with the training in {order.out}", file=sys.stderr)
+        run.begin(order.out, ready.settings, ready.split)
         return _train(order.out, ready, build, model, shortcuts)
 
 
@@ -92,6 +88,7 @@ def _known_before(parts: Split) -> int | None:
 
 def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
     """(what makes the network for an input (height, width), the network with its first weights)."""
+    leave_at_ctrl_c("stopped")
     load_keras()  # takes seconds: only when the frames are known to be usable
     import keras
 
@@ -129,6 +126,7 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
         f"validating on {describe(held_out.frames)}",
         file=sys.stderr,
     )
+    leave_at_ctrl_c("stopped; the same command goes on")
     state = fit.fit(build, model, train, held_out, settings.recipe, out)
 
     run.save_model(out, model)
@@ -162,6 +160,7 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     run.finish(out, record, state.history, metrics)
     for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs
         (out / name).unlink(missing_ok=True)
+    print(f"look at {page}; then: python -m export {out} -o part.onnx", file=sys.stderr)
     return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(record.doubts)}
 
 
@@ -202,7 +201,8 @@ class Ready:
 
 @contextmanager
 def _held(out: Path) -> Iterator[None]:
-    """The folder, made and kept from other trainings."""
+    """The folder, made and kept from other trainings; gone again where none has begun there."""
+    is_new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = hold(out)
@@ -213,8 +213,9 @@ def _held(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.close()
-        (out / LOCK).unlink(missing_ok=True)
+        lock.close()  # Windows removes nothing that is open
+        if is_new and not any((out / name).exists() for name in (run.SETTINGS, run.RUN)):
+            shutil.rmtree(out)
 
 
 def _prepare(order: Order) -> Ready:
@@ -228,14 +229,13 @@ def _prepare(order: Order) -> Ready:
     settings = replace(
         order.settings,
         recipe=settled(order.settings.recipe, len(samples.frames)),
-        data_sha256=fingerprint(samples.frames),
+        data_sha256=fingerprint((frame.label, frame.sha256) for frame in samples.frames),
         roi_sha256=order.roi and file_sha256(order.roi),
         split_sha256=earlier_split and file_sha256(earlier_split),
     )
     earlier = run.unfinished(order.out)
     if earlier is not None:
         _refuse_other(order.out, earlier, settings)
-        print(f"going on with the training in {order.out}", file=sys.stderr)
         parts = reuse(samples.frames, order.data, order.out / run.SPLIT)
     elif earlier_split:
         parts = extend(samples.frames, order.data, earlier_split, settings.validation, settings.group)
@@ -295,12 +295,6 @@ def counts(labelled: Sequence[LabelledFrame]) -> tuple[int, int]:
 def describe(labelled: Sequence[LabelledFrame]) -> str:
     good, anomaly = counts(labelled)
     return f"{good} good + {anomaly} anomaly frames"
-
-
-def fingerprint(labelled: Sequence[LabelledFrame]) -> str:
-    """One hash for the whole data set: every label with its frame's content, in any order."""
-    lines = sorted(f"{frame.label} {frame.sha256}" for frame in labelled)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _tell_share(ready: Ready) -> None:

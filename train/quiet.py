@@ -1,9 +1,15 @@
-"""TensorFlow tells the terminal about drivers and instruction sets before it can be told not to."""
+"""What TensorFlow and JAX do to a terminal: words about drivers before they can be told not to, and a Ctrl-C that gets lost."""
 
 import importlib
 import os
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from edge_runtime.errors import INTERRUPTED
 
 
 def load_keras() -> None:
@@ -22,3 +28,29 @@ def load_keras() -> None:
             sys.stderr.flush()
             os.dup2(shown, 2)
             os.close(shown)
+
+
+def leave_at_ctrl_c(words: str) -> None:
+    """From now on Ctrl-C ends the process at once, with these words: in a callback of JAX or TensorFlow, KeyboardInterrupt gets lost."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"\n{words}\n".encode())
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, leave)
+
+
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """Ctrl-C is KeyboardInterrupt here. Yields the signals that came, for whoever wants to look whether one got lost."""
+    came: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)

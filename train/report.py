@@ -38,7 +38,8 @@ GOOD, ANOMALY, GREY = "#007a7d", "#d55e00", "#667085"
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the page is made of. seen: the network's answers for the validation frames, in the frames' order.
-    defects: of each frame, in input pixels, as the exported file shows them; empty before the export, when there is only the coarse map."""
+    defects: of each frame, in input pixels, as the exported file shows them; empty before the export, when there is only the coarse map.
+    file: which that is, in words."""
 
     run: Run
     history: dict[str, list[float]]
@@ -46,6 +47,7 @@ class Told:
     calibration: Calibration
     validation: Samples
     defects: Sequence[tuple[Defect, ...]] = ()
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def _content(told: Told) -> dict[str, Any]:
             ),
         ],
         "map": "fine" if told.defects else "coarse",
+        "file": told.file,
         "percent": percent,
         "up": ROUND_CEILING,
     }
@@ -175,11 +178,12 @@ def _curves(history: dict[str, list[float]], best_epoch: int) -> str:
     figure, axes = _axes("Training", "epoch", "cross-entropy, nats")
     epochs = range(1, len(history["val_loss"]) + 1)
     train = history.get("logits_loss", history.get("loss", []))
-    axes.plot(epochs, train, color=GREY, label="training loss")
-    axes.plot(epochs, history["val_loss"], color=ANOMALY, label="validation loss")
+    point = "o" if len(epochs) == 1 else ""  # which is no line
+    axes.plot(epochs, train, color=GREY, marker=point, label="training loss")
+    axes.plot(epochs, history["val_loss"], color=ANOMALY, marker=point, label="validation loss")
     axes.set_ylim(0, max(1.0, 1.5 * float(np.median([loss for loss in history["val_loss"] if math.isfinite(loss)]))))
     right = axes.twinx()
-    right.plot(epochs, history["val_auroc"], color=GOOD, label="validation AUROC")
+    right.plot(epochs, history["val_auroc"], color=GOOD, marker=point, label="validation AUROC")
     right.set_ylim(0, 1.02)
     right.spines[["top"]].set_visible(False)
     axes.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,12 +85,12 @@ def save_model(folder: Path, model: Any) -> None:
     whole, part = folder / MODEL, folder / f"part.{MODEL}"  # Keras chooses its format by the suffix
     try:
         model.save(part)
-        os.replace(part, whole)
-    except OSError as err:
+        write_bytes(whole, part.read_bytes())
+    except (OSError, OutputError) as err:
+        reason = str(err) if isinstance(err, OutputError) else f"{whole}: can't be written: {err.strerror}"
+        raise OutputError(f"{reason}; nothing is lost, the same command goes on from the last epoch") from None
+    finally:
         part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{whole}: can't be written: {err.strerror}; nothing is lost, the same command goes on from the last epoch"
-        ) from None
 
 
 def finish(folder: Path, run: Run, history: dict[str, list[float]], metrics: dict[str, float | int]) -> None:
@@ -117,6 +116,8 @@ def unfinished(folder: Path) -> Settings | None:
 
 def read(folder: Path) -> tuple[Run, Split, dict[str, list[float]]]:
     """The record, the split and the history. Raises UsageError where the folder was not left by a training of this version."""
+    if unfinished(folder) is not None:
+        raise UsageError(f"{folder}: its training is not finished; the command that began it goes on with it")
     try:
         run = from_json((folder / RUN).read_bytes(), Run)
         split = from_json((folder / SPLIT).read_bytes(), Split)

@@ -111,6 +111,11 @@ def _new(weights: str, backbone: Backbone, width: float | None, wiring: Wiring) 
             f"--weights {weights}: no such file; expected imagenet, none, bundled, a notop weights file of Keras (.h5), the "
             "RUN/model.keras of an earlier training, or an exported file (.onnx)"
         )
+    if weights not in ("imagenet", "none") and Path(weights).suffix.lower() not in (".h5", ".hdf5"):
+        raise UsageError(
+            f"--weights {weights}: is no weights file; expected imagenet, none, bundled, a notop weights file of Keras (.h5), the "
+            "RUN/model.keras of an earlier training, or an exported file (.onnx)"
+        )
     if backbone == "vgg19-slim" and weights != "none":
         raise UsageError(
             f"--weights {weights}: vgg19-slim has no published weights; train it with --weights bundled, none, or a file of an "

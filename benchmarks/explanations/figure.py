@@ -93,4 +93,4 @@ def main(
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
-    run_command(app)
+    run_command(lambda: app(standalone_mode=False))

@@ -18,7 +18,7 @@ from edge_runtime.benchmark.paced import miss_rate
 from edge_runtime.benchmark.profile import Profile
 from edge_runtime.benchmark.statistics import summary
 from edge_runtime.benchmark.trial import Trial, run
-from edge_runtime.errors import EdgeDetectError
+from edge_runtime.errors import EdgeDetectError, UsageError
 
 COLD_STARTS = 3
 TUNING_ROUNDS = 3
@@ -121,6 +121,10 @@ def tuning(trial: Trial, cores: int, providers: Sequence[str], scratch: Path, sa
     """Milliseconds per frame with each setup that may be the best. providers: that are there; those that answer otherwise than
     the golden frames say are left out."""
     trusted = [name for name in providers if name == "cpu" or _answers_alike(trial.model, name, say)]
+    if not trusted:
+        raise UsageError(
+            f"--tune: nothing that was asked for ({', '.join(providers)}) runs this model rightly on this PC"
+        )
     setups, turns, seconds = tune.candidates(cores, trusted), itertools.count(), trial.seconds * TUNING_SHARE
     say(f"tuning: {len(setups)} setups, {TUNING_ROUNDS} turns of {seconds:g} s each ...")
 

@@ -87,9 +87,10 @@ def benchmark(
     from edge_runtime.benchmark.measure import conditions, figures
     from edge_runtime.benchmark.profile import Profile, read
     from edge_runtime.benchmark.trial import Trial
+    from edge_runtime.evaluation.bounds import share
     from edge_runtime.model import available_providers
 
-    limit, base = _share(max_regress), None if compare is None else _read(compare)
+    limit, base = share("--max-regress", max_regress, at_most=math.inf), None if compare is None else _read(compare)
     pace, sha256 = _pace(fps, deadline_ms), _sha256(model)
     signal.signal(
         signal.SIGINT, lambda *_: console.stop("stopped; nothing was measured to its end, and nothing is left behind")
@@ -200,17 +201,6 @@ def _sha256(model: Path) -> str:
         raise ModelError(f"{model}: can't be read: {err.strerror}") from None
     except ModelError as err:
         raise ModelError(f"{model}: {err}") from None
-
-
-def _share(text: str) -> float:
-    """`10%` or `0.1` -> 0.1. Raises UsageError."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise UsageError(f"--max-regress {text}: expected a share such as 10% or 0.1")
-    return value
 
 
 def _read(path: Path) -> "Report":

@@ -1,6 +1,7 @@
 """`evaluate`: how good is a model file, on frames whose class is known?"""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,14 @@ def evaluate(
         found = evaluation.evaluate(frames, inspector, truth, progress)
     evaluation.write(out, found, inspector)
     console.out(json.dumps(found.figures) if as_json else evaluation.table(found.figures))
+    if found.learned:
+        console.say(
+            "warning: these are the very frames that the model was trained on and calibrated with; they promise nothing of others"
+        )
+    folders = [name for name, *_ in evaluation.WRONG if os.path.isdir(out / name) and os.listdir(out / name)]
+    console.say(
+        f"in {out}: {', '.join((evaluation.FIGURES, evaluation.ROWS, *(f'pictures of the worst {name}' for name in folders)))}"
+    )
     for error in found.errors:
         console.say(f"error: {error}")
     raise typer.Exit(Exit.NOT_DONE if found.errors else Exit.NOTHING_FOUND)

@@ -51,7 +51,7 @@ def collect(
         typer.Option("--frames", metavar="FOLDER", help="Where the frames lie now. Default: where they were judged."),
     ] = None,
 ) -> None:
-    """Copy the frames that people have marked to good/ and anomaly/, for the next training.
+    """Copy marked frames to good/ and anomaly/ of a training.
 
     Passed wrongly is an anomaly, rejected wrongly is good. Prints where each copy lies; what lies there already stays as it is, so it
     can be run again and again. Exit code 2 where a marked frame is gone or was written again since.

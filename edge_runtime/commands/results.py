@@ -1,7 +1,6 @@
 """`results`: the rows of OUT for other tools."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,7 +42,7 @@ def results(
     from edge_runtime.views import formats
     from edge_runtime.views import output as file
 
-    chosen = formats.Choice(verdict, _utc(since), images)
+    chosen = formats.Choice(verdict, _time(since), images)
     with Record(out) as record:
         lines = formats.FORMATS[form](record, chosen)
         if output is None:
@@ -55,15 +54,12 @@ def results(
             console.say(f"{output}: written")
 
 
-def _utc(text: str) -> str:
-    """Any ISO 8601 time as it stands in `inspected_at`, so that the two compare as text."""
-    if not text:
-        return ""
+def _time(text: str) -> str:
+    from edge_runtime.line.record import as_stored
+
     try:
-        time = datetime.fromisoformat(text)
-        time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+        return as_stored(text)
     except (ValueError, OverflowError):
         raise UsageError(
             f"--since {text}: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"
         ) from None
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

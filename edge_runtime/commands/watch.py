@@ -34,6 +34,8 @@ from edge_runtime.line.supervisor import Supervisor
 if TYPE_CHECKING:
     from edge_runtime.serve.board import Board
 
+SKIP_AFTER_S = 10.0
+
 
 def watch(
     folders: Annotated[list[str], typer.Argument(metavar="DIR", hidden=True)],
@@ -70,8 +72,13 @@ def watch(
         bool, typer.Option("--newest-first", help="When frames pile up, judge the newest and skip those that wait.")
     ] = False,
     skip_after: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="With --newest-first: a frame that waits longer is skipped.")
-    ] = 10,
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help=f"With --newest-first: a frame that waits longer is skipped. Default: {SKIP_AFTER_S:g}.",
+        ),
+    ] = None,
     keep_days: Annotated[
         float,
         typer.Option(min=0, max=36_500, metavar="DAYS", help="Delete pictures that are older; rows stay. 0 keeps all."),
@@ -101,7 +108,10 @@ def watch(
     """
     for folder in folders:
         if not os.path.isdir(folder):
-            raise UsageError(f"{folder}: no such folder; watch needs the folders that cameras write to")
+            what = "is no folder" if os.path.exists(folder) else "no such folder"
+            raise UsageError(f"{folder}: {what}; watch needs the folders that cameras write to")
+    if skip_after is not None and not newest_first:
+        raise UsageError(f"--skip-after {skip_after:g}: needs --newest-first; otherwise no frame is skipped")
     job = Job(
         inputs=tuple(folders),
         model=str(model),
@@ -123,7 +133,7 @@ def watch(
             rescan_s=rescan,
             poll=poll,
             newest_first=newest_first,
-            skip_after_s=skip_after,
+            skip_after_s=SKIP_AFTER_S if skip_after is None else skip_after,
             keep_days=keep_days,
             max_gb=max_gb,
         ),
@@ -154,12 +164,14 @@ class Watched:
             self.heartbeat.ready()
             self.health("running")
             if self._board is not None:
-                self._board.ready(event.product, event.cameras)
+                self._board.ready(event.product, event.model, event.cameras)
         elif isinstance(event, Status):
             status = self._of_all(event)
             for folder in status.unsearched:
                 if folder not in self._unsearched:
                     console.say(f"warning: frames can't be looked for in {folder}; trying again")
+            if self._unsearched and not status.unsearched:
+                console.say("note: frames can be looked for everywhere again")
             self._unsearched = status.unsearched
             self.heartbeat.beat(status, supervisor.restarts)
             if self._board is not None:
@@ -198,6 +210,8 @@ def _board(address: str, token: str, out: Path, product: str) -> "Board | None":
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and int(port) < 2**16):
         raise UsageError(f"--serve {address}: expected HOST:PORT, for example 127.0.0.1:8080")
+    if not (token.isascii() and token.isprintable()):  # a browser and a script would each write it in its own way
+        raise UsageError("--serve-token: expected ASCII letters, digits and signs")
     board = Board(out, product)
     console.say(f"operator screen: {start(board, host.strip('[]'), int(port), token or None).url}")
     return board

@@ -1,10 +1,12 @@
-"""What counts can promise: exact binomial bounds, and the same in plain words."""
+"""What counts can promise: exact binomial bounds, and the same in plain words; and shares as people write them."""
 
 import math
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 import numpy as np
+
+from edge_runtime.errors import UsageError
 
 CONFIDENCE = 0.95
 
@@ -81,9 +83,10 @@ def promise(escapes: Rate, false_rejects: Rate) -> tuple[str, ...]:
 
 
 def _sentence(rate: Rate, one: str, many: str, frames: str, what: str) -> str:
-    said = f"{rate.count} {one if rate.count == 1 else many} in {rate.total} {frames}: up to {percent(rate.at_most, ROUND_CEILING)} {what} at 95 % confidence"
+    of = frames.removesuffix("s") if rate.total == 1 else frames
+    said = f"{rate.count} {one if rate.count == 1 else many} in {rate.total} {of}: up to {percent(rate.at_most, ROUND_CEILING)} {what} at 95 % confidence"
     goals = [goal for goal in (0.01, 0.001) if rate.at_most > goal]
-    if not goals:
+    if not goals or rate.low > goals[0]:  # where it is worse, more frames are not what is needed
         return said
     return f"{said}; {needed(goals[0])} {frames} without a single {one} are needed for {percent(goals[0])}"
 
@@ -97,3 +100,14 @@ def percent(share: float, rounding: str = ROUND_HALF_EVEN) -> str:
     value = Decimal(100 * share)
     digits = 2 - value.adjusted() if share < 0.99 else 2 - (100 - value).adjusted()
     return f"{value.quantize(Decimal(1).scaleb(-max(0, digits)), rounding).normalize():f} %"
+
+
+def share(option: str, text: str, at_most: float = 1.0) -> float:
+    """`10%` or `0.1` -> 0.1. option: it was given to. Raises UsageError."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= at_most or math.isinf(value):
+        raise UsageError(f"{option} {text}: expected a share such as 10% or 0.1")
+    return value

@@ -1,6 +1,7 @@
 """A model file on frames with known truth -> figures, a row per frame, pictures of the worst."""
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -21,8 +22,10 @@ from edge_runtime.evaluation.truth import (
     Rectangle,
     TruthFile,
     class_folders,
+    fingerprint,
     labelled,
     read_truth,
+    refuse_shared,
     shrink,
 )
 from edge_runtime.inspector import Inspector, Judgement
@@ -31,6 +34,7 @@ from edge_runtime.preprocess import to_frame
 from edge_runtime.results import Box, Frame, Inspection, Verdict
 from edge_runtime.views.overlay import Painter
 
+FIGURES, ROWS = "evaluation.json", "frames.jsonl"
 WORST = 10
 MAX_STEM_BYTES = 200
 WRONG = (("escapes", 1, Verdict.GOOD, 1), ("false-rejects", 0, Verdict.ANOMALY, -1))
@@ -48,11 +52,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """figures: what evaluation.json holds. judged: in the frames' order. errors: frames that could not be judged, with why."""
+    """figures: what evaluation.json holds. judged: in the frames' order. errors: frames that could not be judged, with why. learned: whether
+    they are the very frames of the training."""
 
     figures: dict[str, Any]
     judged: tuple[Judged, ...]
     errors: tuple[str, ...]
+    learned: bool
 
 
 def evaluate(
@@ -62,6 +68,8 @@ def evaluate(
     the first frame is judged."""
     truth = None if truth_path is None else read_truth(truth_path)
     todo = labelled(root)
+    if truth is not None:
+        refuse_shared(truth, (one.file.path for one in todo if one.label))
     for one in todo:
         if truth is not None and one.label:
             with suppress(FrameError):  # counted when its turn comes
@@ -78,7 +86,9 @@ def evaluate(
         raise UsageError(
             f"{root}: needs frames of both classes that can be judged ({len(errors)} can't: {'; '.join(errors[:3])})"
         )
-    return Evaluation(_figures(inspector, judged, errors, truth is not None), tuple(judged), tuple(errors))
+    seen = fingerprint((one.frame.label, one.inspection.sha256 or "") for one in judged)
+    learned = seen == inspector.model.manifest.training.data_sha256
+    return Evaluation(_figures(inspector, judged, errors, truth is not None), tuple(judged), tuple(errors), learned)
 
 
 def _judge(one: Labelled, inspector: Inspector, truth: TruthFile | MaskFolder | None) -> Judged:
@@ -157,6 +167,7 @@ def table(figures: dict[str, Any]) -> str:
     escapes, false_rejects = (Rate(image[name]["count"], image[name]["of"]) for name in ("escapes", "false_rejects"))
     lines = [
         ("frames", f"{counts['good']} good, {counts['anomaly']} anomaly, {counts['error']} that can't be judged"),
+        ("threshold", f"score {figures['threshold']:.4g}"),
         ("AUROC", f"{image['auroc']:.4f}"),
         ("average precision", f"{image['average_precision']:.4f}"),
         ("balanced accuracy", f"{image['balanced_accuracy']:.4f}"),
@@ -204,6 +215,8 @@ def prepare_out(out: Path, root: Path) -> None:
     inside = [folder for folder in (*good, *anomaly, root / "test") if out.resolve().is_relative_to(folder.resolve())]
     if inside:
         raise UsageError(f"--out {out}: lies in {inside[0]}, among the frames; choose another")
+    if os.path.isdir(out) and os.listdir(out) and not os.path.exists(out / FIGURES):
+        raise UsageError(f"--out {out}: holds other things than an earlier evaluation; choose another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as err:
@@ -214,13 +227,13 @@ def write(out: Path, evaluation: Evaluation, inspector: Inspector) -> None:
     """OUT/evaluation.json, OUT/frames.jsonl, and overlays of the worst in OUT/escapes/ and OUT/false-rejects/, in place of those of
     an earlier evaluation."""
     try:
-        if (out / "evaluation.json").exists():
+        if (out / FIGURES).exists():
             for name, _, _, _ in WRONG:
                 for picture in (out / name).glob("[0-9][0-9]_*.jpg"):
                     picture.unlink()
-        write_bytes(out / "evaluation.json", json.dumps(evaluation.figures, indent=1).encode())
+        write_bytes(out / FIGURES, json.dumps(evaluation.figures, indent=1).encode())
         rows = "".join(json.dumps(_row(one)) + "\n" for one in evaluation.judged)
-        write_bytes(out / "frames.jsonl", rows.encode())
+        write_bytes(out / ROWS, rows.encode())
         for name, label, verdict, sign in WRONG:
             wrong = [one for one in evaluation.judged if one.frame.label == label and one.inspection.verdict is verdict]
             worst = sorted(wrong, key=lambda one: sign * (one.inspection.margin or 0))[:WORST]

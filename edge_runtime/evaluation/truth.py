@@ -1,7 +1,8 @@
 """What is known of the frames: their class from their folder, and where the defects are from truth.json or masks."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,8 @@ from edge_runtime.stored import from_json
 Rectangle = tuple[float, float, float, float]
 """x0, y0, x1, y1 in frame pixels, half-open."""
 MASK_NAMES = ("{stem}.png", "{stem}_mask.png")
+DEEPEST = 8
+"""Folders of a frame that those of its mask are named after."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -52,6 +55,12 @@ class Labelled:
 
     file: frames.FrameFile
     label: int
+
+
+def fingerprint(labelled: Iterable[tuple[int, str]]) -> str:
+    """One hash for a whole data set: every (label, sha256 of its file), in any order."""
+    lines = sorted(f"{label} {sha256}" for label, sha256 in labelled)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +126,18 @@ def _drawn(entry: Entry, size_wh: tuple[int, int]) -> np.typing.NDArray[np.bool_
 @dataclass(frozen=True, slots=True)
 class MaskFolder:
     """A PNG per defective frame, above 127 on the defect, named like the frame (or <frame>_mask.png), in a folder named like
-    the frame's (MVTec's ground_truth/) or directly in this one."""
+    the frame's, or like the last of its folders (MVTec's ground_truth/<defect>/), or directly in this one: the longest that fits wins."""
 
     path: Path
 
     def candidates(self, path: Path) -> list[Path]:
-        return [
-            folder / name.format(stem=path.stem)
-            for folder in (self.path / path.parent.name, self.path)
-            for name in MASK_NAMES
-        ]
+        parts = path.parent.parts
+        folders = ["/".join(parts[start:]) for start in range(max(1, len(parts) - DEEPEST), len(parts) + 1)]
+        return [self.path / folder / name.format(stem=path.stem) for folder in folders for name in MASK_NAMES]
 
     def find(self, path: Path) -> Path | None:
         return next(
-            (file for file in self.candidates(path) if file.is_file() and file.resolve() != path.resolve()), None
+            (file for file in self.candidates(path) if os.path.isfile(file) and file.resolve() != path.resolve()), None
         )
 
     def file(self, path: Path) -> Path:
@@ -138,7 +145,8 @@ class MaskFolder:
         found = self.find(path)
         if found is None:
             raise UsageError(
-                f"--truth {self.path}: has no mask for {path.parent.name}/{path.name} (looked for {self.candidates(path)[0]})"
+                f"--truth {self.path}: has no mask for {path.parent.name}/{path.name} (looked for {path.stem}.png and {path.stem}_mask.png "
+                f"in {self.path}, and in its folders that are named like the frame's)"
             )
         return found
 
@@ -171,8 +179,19 @@ def _pieces(mask: np.typing.NDArray[np.bool_]) -> Iterator[Rectangle]:
         yield float(x), float(y), float(x + width), float(y + height)
 
 
+def refuse_shared(truth: TruthFile | MaskFolder, paths: Iterable[Path]) -> None:
+    """Raises UsageError where two frames of one name find one mask."""
+    owners: dict[Path, Path] = {}
+    for path in paths:
+        found = truth.find(path) if isinstance(truth, MaskFolder) else None
+        if found is not None and owners.setdefault(found, path) != path:
+            raise UsageError(
+                f"--truth {found}: is the mask of {owners[found]} and of {path}; put masks in folders named like the frames'"
+            )
+
+
 def read_truth(path: Path) -> TruthFile | MaskFolder:
-    return MaskFolder(path) if path.is_dir() else TruthFile.read(path)
+    return MaskFolder(path) if os.path.isdir(path) else TruthFile.read(path)
 
 
 def class_folders(root: Path) -> tuple[list[Path], list[Path]]:

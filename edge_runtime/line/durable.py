@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterable
@@ -53,9 +54,21 @@ def _replace(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Whether a file can be written there, before the work that it is to hold is done. Raises OutputError."""
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        make_folder(path.parent)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as err:
+        raise OutputError(f"{path}: can't be written: {err.strerror}") from None
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each of them durable in its parent."""
-    if folder.is_dir() or folder == folder.parent:  # a drive that is not there is nobody's to make
+    if os.path.isdir(folder) or folder == folder.parent:  # a drive that is not there is nobody's to make
         return
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)

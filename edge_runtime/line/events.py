@@ -11,12 +11,13 @@ from edge_runtime.line.record import Row
 class Ready:
     """The model is loaded, OUT is open. total: frames that were found, None for a folder that is watched. earlier: rows
     per verdict of frames that are as an earlier run has judged them. passed_over: folders asked for that hold results.
-    product: of the model. cameras: that are watched, by name; none for a single folder."""
+    product, model: of the model file, the latter its sha256. cameras: that are watched, by name; none for a single folder."""
 
     total: int | None
     earlier: dict[str, int]
     passed_over: list[str] = field(default_factory=list)
     product: str = ""
+    model: str = ""
     cameras: list[str] = field(default_factory=list)
 
 

@@ -43,7 +43,8 @@ class Stage(Enum):
 @dataclass(slots=True)
 class Pending:
     """A file that has no row yet. state: when last looked at. changed: when it was last seen to change, and ready: when it may
-    be read (monotonic seconds). closed: by whoever wrote it, or moved here. stirred: it changed while it was read in vain."""
+    be read (monotonic seconds). closed: by whoever wrote it, or moved here. stirred: it changed while it was read in vain.
+    heard_of: something happened to it while it was being judged."""
 
     file: FrameFile
     state: str
@@ -52,6 +53,7 @@ class Pending:
     closed: bool = False
     stage: Stage = Stage.SETTLING
     stirred: bool = False
+    heard_of: bool = False
 
 
 class Folder:
@@ -68,6 +70,7 @@ class Folder:
         self._numbers = itertools.count()
         self._counts: Counter[str] = Counter()
         self._seen = self._under_way = 0
+        self._again: list[Pending] = []  # judged, and perhaps written again meanwhile
         self._unreadable: dict[str, tuple[str, float]] = {}  # source -> state of the file, when to try again
         roots = [root for root, _ in self._roots]
         self._searches = [Search(root, roots, watching.rescan_s) for root in roots]
@@ -83,6 +86,9 @@ class Folder:
             while not stop.is_set():
                 for path, closed in wake.hints():
                     self._look_at_one(path, closed, ledger)
+                again, self._again = self._again, []
+                for pending in again:
+                    self._look(pending.file.path, pending.file.camera, pending.closed, ledger)
                 self._look_on(wake, ledger)
                 self._let_ready()
                 if self._ready:
@@ -103,6 +109,8 @@ class Folder:
             self._ready_at(pending, pending.changed + again)
             return
         del self._pending[source]
+        if pending.heard_of:
+            self._again.append(pending)
         unreadable = outcome.row["sha256"] is None and outcome.row["verdict"] == Verdict.ERROR
         if unreadable and len(self._unreadable) < MAX_PENDING:
             self._unreadable[source] = pending.state, time.monotonic() + RETRY_S
@@ -152,16 +160,21 @@ class Folder:
             if state == GONE or len(self._pending) >= MAX_PENDING or ledger.unchanged(source, state):
                 return
             tried, again = self._unreadable.get(source, ("", 0.0))
-            if (tried == state and time.monotonic() < again) or path.is_dir():
+            if (tried == state and time.monotonic() < again) or os.path.isdir(path):
                 return
             self._unreadable.pop(source, None)
-            pending = Pending(FrameFile(path, source, camera), state, time.monotonic(), 0.0, closed)
+            now = time.monotonic()
+            # One that is tried again has been left alone for long enough, and is not to wait, nor to count as waiting.
+            changed = now - self._rule.incomplete_s if tried == state else now
+            pending = Pending(FrameFile(path, source, camera), state, changed, 0.0, closed)
             self._pending[source] = pending
             self._seen += 1
-            self._ready_at(pending, pending.changed + (0 if closed else self._rule.settle_s))
+            self._ready_at(pending, now + (0 if closed or tried == state else self._rule.settle_s))
         elif pending.stage is Stage.SETTLING and (self._note(pending, state) or closed):
             pending.closed = closed
             self._ready_at(pending, pending.changed + (0 if closed else self._rule.settle_s))
+        elif pending.stage is Stage.UNDER_WAY:
+            pending.heard_of, pending.closed = True, closed
 
     def _note(self, pending: Pending, state: str) -> bool:
         """Note a file's state; whether it has changed."""

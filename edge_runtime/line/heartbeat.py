@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_runtime.line.events import Status
+from edge_runtime.line.record import stamp
 
 NAME = "heartbeat.json"
 EVERY_S = 2.0
@@ -30,7 +31,7 @@ class Heartbeat:
         if time.monotonic() < self._last + EVERY_S:
             return
         self._last = time.monotonic()
-        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        at = stamp(datetime.now(UTC), "seconds")
         self._write({"at": at, "pid": os.getpid(), **asdict(status), "worker_restarts": restarts})
         notify(f"WATCHDOG=1\nSTATUS={status.done} judged, {status.error} errors, {status.pending} waiting")
 

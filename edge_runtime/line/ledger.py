@@ -17,7 +17,7 @@ from pathlib import Path
 from edge_runtime.errors import MixedResultsError, OutputError, first_line
 from edge_runtime.line.durable import LOCK, hold, make_folder
 from edge_runtime.line.lines import Lines
-from edge_runtime.line.record import LEDGER, SCHEMA_VERSION, Row
+from edge_runtime.line.record import LEDGER, SCHEMA_VERSION, Row, stamp
 from edge_runtime.line.tables import prepare
 from edge_runtime.results import Inspection, Verdict
 
@@ -229,7 +229,7 @@ def to_row(inspection: Inspection, model_sha256: str, camera: str | None, pictur
         "elapsed_ms": {stage: round(ms, 2) for stage, ms in inspection.elapsed_ms.items()},
         "model": f"sha256:{model_sha256}",
         "error": inspection.error,
-        "inspected_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "inspected_at": stamp(datetime.now(UTC)),
     }
 
 

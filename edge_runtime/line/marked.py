@@ -41,7 +41,7 @@ def collect(record: Record, folder: Path | None, data: Path) -> Iterator[Collect
     the frames; OutputError where DATA can't be written.
     """
     base = folder or frames_folder(record)
-    if not base.is_dir():
+    if not os.path.isdir(base):
         raise UsageError(f"{base}: no such folder; say with --frames where the frames of {record.out} lie now")
     if Path(os.path.realpath(data)).is_relative_to(os.path.realpath(base)):
         raise UsageError(f"{data}: lies among the frames, and the copies would be judged, too; choose another --data")
@@ -64,7 +64,7 @@ def _copied(row: Row, base: Path, data: Path, label: Label) -> tuple[Path, bool]
     name = PurePosixPath(row["frame"])
     if name.is_absolute() or ".." in name.parts:
         raise FrameError("has a name that leads out of the folder")
-    content = frames.read_bytes(base / name)
+    content = frames.read_bytes(base / frames.named(row["frame"]))
     if hashlib.sha256(content).hexdigest() != row["sha256"]:
         raise FrameError("was written again since it was judged; what was marked is gone")
     distinct = name.with_name(f"{name.stem}-{row['sha256'][:8]}{name.suffix}")
@@ -84,4 +84,4 @@ def _copied(row: Row, base: Path, data: Path, label: Label) -> tuple[Path, bool]
 
 
 def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content
+    return os.path.isfile(path) and path.read_bytes() == content

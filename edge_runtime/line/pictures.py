@@ -12,6 +12,8 @@ from edge_runtime.line.durable import write_bytes
 from edge_runtime.results import Image, Verdict
 
 MAX_NAME_BYTES = 200
+LONGEST_SUFFIX = 5
+"""Of a kind of picture: `.jpeg`. Whatever follows the dot of a foreign file may be as long as a name."""
 NAME_TROUBLE = {errno.ENAMETOOLONG, errno.EINVAL, errno.ENOENT, errno.EILSEQ}
 """What a disk says of a name that it can't have."""
 MAX_JPEG_SIDE = 65_500
@@ -39,7 +41,7 @@ def keep(out: Path, kind: str, source: str, sha256: str, suffix: str, content: b
     except OutputError as err:
         if getattr(err.__context__, "errno", None) not in NAME_TROUBLE:
             raise
-        name = f"{kind}/{sha256}{suffix}"
+        name = f"{kind}/{sha256}{suffix if len(suffix) <= LONGEST_SUFFIX else ''}"
         write_bytes(out / name, content)
     return name
 

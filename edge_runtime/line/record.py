@@ -21,6 +21,8 @@ Mark = Literal["right", "wrong"]
 MAX_NAME = 60
 """Characters in the name of whoever marks."""
 
+_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
+"""What SQLite, which writes in order to read, says of a folder that is closed, and of a full disk."""
 _LACKING_IN_SCHEMA_1: Row = {"camera": None, "pictures": {}}
 _SELECT = """
 SELECT i.id, i.row, m.mark, m.who, m.at FROM inspections i
@@ -28,12 +30,26 @@ LEFT JOIN marks m ON m.id = (SELECT max(id) FROM marks WHERE inspection = i.id)
 """
 
 
+def stamp(moment: datetime, timespec: str = "milliseconds") -> str:
+    """A time with an offset as results hold it: UTC, so that two compare as text."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def as_stored(text: str) -> str:
+    """Any ISO 8601 time, UTC unless it says else, as `inspected_at` is written; empty for all times. Raises ValueError, OverflowError
+    for what is none."""
+    if not text:
+        return ""
+    moment = datetime.fromisoformat(text)
+    return stamp(moment.replace(tzinfo=moment.tzinfo or UTC))
+
+
 def _opened(ledger: Path) -> tuple[sqlite3.Connection, dict[str, str]]:
     """The ledger and its table `meta`. Raises sqlite3.Error, OSError."""
     try:
         return _asked(sqlite3.connect(ledger, isolation_level=None, timeout=10))
     except sqlite3.OperationalError as err:
-        if err.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        if err.sqlite_errorcode & 0xFF not in _NOT_WRITABLE:
             raise
     return _asked(_unchanging(ledger))
 
@@ -138,7 +154,7 @@ class Record:
         """
         if self.row(number) is None:
             raise UsageError(f"no result has the id {number}")
-        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        at = stamp(datetime.now(UTC), "seconds")
         try:
             self._db.execute(
                 "INSERT INTO marks (inspection, mark, who, at) VALUES (?, ?, ?, ?)", (number, mark, who, at)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edge_runtime.line.job import Watching
-from edge_runtime.line.record import LEDGER
+from edge_runtime.line.record import LEDGER, stamp
 
 EVERY_S = 600.0
 BATCH = 500
@@ -32,7 +32,7 @@ def delete_old(out: Path, rule: Watching) -> None:
     """
     with closing(sqlite3.connect(out / LEDGER, isolation_level=None, timeout=10)) as db:
         excess = _size(out, db) - rule.max_gb * 1e9 if rule.max_gb else 0.0
-        oldest = _stamp(datetime.now(UTC) - timedelta(days=rule.keep_days)) if rule.keep_days else ""
+        oldest = stamp(datetime.now(UTC) - timedelta(days=rule.keep_days)) if rule.keep_days else ""
         for batch in _batches(db):
             gone = []
             for number, inspected_at, pictures in batch:
@@ -47,11 +47,6 @@ def delete_old(out: Path, rule: Watching) -> None:
                 )
             if excess <= 0 and not oldest:
                 return
-
-
-def _stamp(moment: datetime) -> str:
-    """As in the rows, so that it compares with theirs as text."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _batches(db: sqlite3.Connection) -> Iterator[list[tuple[int, str, list[str]]]]:

@@ -63,7 +63,7 @@ class Supervisor:
         """say: told, in words, of what was mended."""
         self._job, self._say = job, say
         self._crashed: Counter[str] = Counter()
-        self._under_way: dict[str, float] = {}  # source -> its last sign of life, in the order they were begun
+        self._under_way: dict[str, float] = {}  # source -> its last sign of life
         self._stop = threading.Event()
         self._stopped_at = 0.0
         self._worker: subprocess.Popen[bytes] | None = None
@@ -99,6 +99,8 @@ class Supervisor:
                     told = True
                 if isinstance(last, Done):
                     deaths = failures = 0
+                if isinstance(last, Ready) and failures:
+                    self._say("note: it works again")
                 begun = begun or isinstance(last, Ready)
                 if not isinstance(last, Alive | Failed | Ended):
                     yield last
@@ -134,10 +136,10 @@ class Supervisor:
         except OSError as err:
             yield Failed(f"{sys.executable}: the worker can't be started: {err.strerror}", lasting=False)
             return
-        with self._sending:
+        with self._sending:  # nothing is sent before the job
             self._worker = worker
+            self._write(replace(self._job, crashed=dict(self._crashed)).to_json())
         try:
-            self._send(replace(self._job, crashed=dict(self._crashed)).to_json())
             if self._stop.is_set():
                 self._send(STOP)
             yield from self._followed(_events(worker))
@@ -177,18 +179,17 @@ class Supervisor:
             self._under_way[event.source] = now
         elif isinstance(event, Done | PutOff):
             source = event.row["frame"] if isinstance(event, Done) else event.source
-            was_first = next(iter(self._under_way), None) == source
             self._under_way.pop(source, None)
             self._crashed.pop(source, None)
-            if was_first and self._under_way:  # the next one may have waited for it
-                self._under_way[next(iter(self._under_way))] = now
+            self._under_way = dict.fromkeys(self._under_way, now)  # they may have waited for it
 
     def _given_up(self, heard: float) -> bool:
-        """Whether to wait no more. The frame that was begun first is what all others wait for. heard: of the last event."""
+        """Whether to wait no more. As long as any frame shows a sign of life, the others may wait for it; where one hangs, rows being
+        committed in order, they all fall silent soon. heard: of the last event."""
         if self._stop.is_set() and time.monotonic() > self._stopped_at + STOP_S:
             return True
         now = self._awake()
-        sign = next(iter(self._under_way.values()), now)
+        sign = max(self._under_way.values(), default=now)
         return now > sign + (STALL_PROVING_S if self._job.prove else STALL_S) or now > heard + self._silence_s
 
     def _blame(self, what: str) -> None:
@@ -201,10 +202,13 @@ class Supervisor:
 
     def _send(self, line: str) -> None:
         with self._sending:
-            if self._worker is not None and self._worker.stdin is not None:
-                with suppress(OSError):  # it is dead, which its events will tell
-                    self._worker.stdin.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-                    self._worker.stdin.flush()
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        if self._worker is not None and self._worker.stdin is not None:
+            with suppress(OSError):  # it is dead, which its events will tell
+                self._worker.stdin.write(f"{line}\n".encode("utf-8", "surrogateescape"))
+                self._worker.stdin.flush()
 
 
 def _events(worker: "subprocess.Popen[bytes]") -> "queue.Queue[Event | None]":

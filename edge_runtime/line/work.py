@@ -82,7 +82,8 @@ def _watch(job: Job, model: Callable[[], Model], jobs: int, tell: Tell, stop: th
     folder = Folder(job.inputs, Path(job.out), job.watching, job.crashed)
     inspector = _inspector(job, model())
     with _ledger(job, _identity(inspector, folder.base), tell) as ledger:
-        tell(Ready(None, {}, product=inspector.model.manifest.product, cameras=folder.cameras))
+        judges = inspector.model
+        tell(Ready(None, {}, product=judges.manifest.product, model=judges.sha256, cameras=folder.cameras))
         threading.Thread(target=keep_within, args=(Path(job.out), job.watching), daemon=True).start()
         screen = Screen(jobs) if job.screen else None
         pipeline = Pipeline(inspector, ledger, _pictures(job), jobs, _began(tell), folder.put_off, screen)

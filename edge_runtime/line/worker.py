@@ -19,7 +19,7 @@ from pathlib import Path
 from edge_runtime.benchmark import profile
 from edge_runtime.benchmark.hardware import available_cores
 from edge_runtime.benchmark.profile import Profile
-from edge_runtime.errors import EdgeDetectError, MixedResultsError, ModelError
+from edge_runtime.errors import EdgeDetectError, MixedResultsError
 from edge_runtime.line.events import Ended, Event, Failed, encode
 from edge_runtime.line.job import Job
 from edge_runtime.line.supervisor import SIGNALS
@@ -62,7 +62,7 @@ def main() -> None:
 
             work.run(job, loading.result, setup.jobs, channel.tell, stop)
         except EdgeDetectError as err:
-            channel.tell(Failed(str(err), lasting=isinstance(err, ModelError | MixedResultsError)))
+            channel.tell(Failed(str(err), lasting=isinstance(err, MixedResultsError)))
         else:
             channel.tell(Ended())
 
@@ -77,7 +77,7 @@ def _setup(job: Job) -> Profile:
     """What was asked for; else what benchmark --tune has found for this model on this PC; else what is best for most."""
     model, live = Path(job.model), job.watching is not None or _is_one_frame(job.inputs)
     found = Profile.default(available_cores(), live)
-    if model.is_file() and profile.path_of(model).is_file():
+    if os.path.isfile(model) and os.path.isfile(profile.path_of(model)):
         with open(model, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         tuned = profile.read(model, sha256, live, say=lambda words: print(words, file=sys.stderr))
@@ -95,7 +95,7 @@ def _setup(job: Job) -> Profile:
 
 def _is_one_frame(inputs: tuple[str, ...]) -> bool:
     """As scripts ask that call edge-detect for each. Lists of frames are files, too."""
-    return len(inputs) == 1 and not inputs[0].lower().endswith(".txt") and Path(inputs[0]).is_file()
+    return len(inputs) == 1 and not inputs[0].lower().endswith(".txt") and os.path.isfile(inputs[0])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -16,16 +17,24 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from edge_runtime.errors import OutputError, UsageError
-from edge_runtime.line.record import MAX_NAME, Record, Row, named
+from edge_runtime.line.record import MAX_NAME, Record, Row, as_stored, named
 from edge_runtime.serve.board import Board
 from edge_runtime.serve.guard import same_origin
-from edge_runtime.serve.live import Live, as_stored
+from edge_runtime.serve.live import Live
 from edge_runtime.serve.metrics import exposition
 from edge_runtime.serve.stream import MAX_STREAMS, Events, Streams
 from edge_runtime.views import PICTURES
 
+
+class RowId(IntegerConvertor):
+    """What SQLite can have numbered; Python refuses to read thousands of digits."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("row", RowId())
+
 STATIC = Path(__file__).parent / "static"
-MAX_ID = 2**63 - 1
 MAX_MARK_BYTES = 4096
 TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 ASSETS = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -90,11 +99,11 @@ def application(board: Board, streams: Streams) -> Starlette:
             Route("/healthz", healthz),
             Route("/metrics", metrics),
             Route("/api/events", events),
-            Route("/api/cameras/{key:int}/preview", preview),
-            Route("/api/frames/{id:int}", frame),
-            Route("/api/frames/{id:int}/mark", mark, methods=["POST"]),
-            Route("/api/frames/{id:int}/thumb", thumb),
-            Route("/api/frames/{id:int}/{kind}", picture),
+            Route("/api/cameras/{key:row}/preview", preview),
+            Route("/api/frames/{id:row}", frame),
+            Route("/api/frames/{id:row}/mark", mark, methods=["POST"]),
+            Route("/api/frames/{id:row}/thumb", thumb),
+            Route("/api/frames/{id:row}/{kind}", picture),
             Mount("/static", Revalidated(directory=STATIC)),
         ],
         exception_handlers={HTTPException: in_words},
@@ -134,7 +143,7 @@ def record(board: Board) -> Record:
 
 def row_of(reading: Record, request: Request) -> Row:
     number = request.path_params["id"]
-    row = reading.row(number) if number <= MAX_ID else None
+    row = reading.row(number)
     if row is None:
         raise HTTPException(404, f"no result has the id {number}")
     return row
@@ -147,7 +156,7 @@ def stored(out: Path, row: Row, request: Request, kind: str | None = None) -> Re
     if kind not in PICTURES or kind not in row["pictures"]:  # kept files of frames that could not be judged are foreign
         raise missing
     root, path = (out / kind).resolve(), (out / row["pictures"][kind]).resolve()  # a link may lead to a larger disk
-    if not path.is_relative_to(root) or path.suffix not in TYPES or not path.is_file():
+    if not path.is_relative_to(root) or path.suffix not in TYPES or not os.path.isfile(path):
         raise missing
     info = os.stat(path)
     tag = {"ETag": f'"{info.st_mtime_ns:x}-{info.st_size:x}"', "Cache-Control": "private, no-cache"}

@@ -14,22 +14,19 @@ from edge_runtime.line.record import Row
 from edge_runtime.serve.tally import Histogram, Rate
 from edge_runtime.views import PICTURES
 
-MAX_CAMERAS = 64
-"""Cameras are folder names, so anything may be one; the one that was silent longest makes room."""
 MAX_THUMBS = 24
 MAX_BOXES = 50
-MAX_STAGES = 16
-
-NOT_INSPECTING = ("stopped", "failed")
 
 
 @dataclass(slots=True)
 class Camera:
-    """The last of one camera. key: stands for it in addresses, as its name may hold anything. Times are of time.monotonic()."""
+    """The last of one camera. key: stands for it in addresses, as its name may hold anything. Times are of time.monotonic(), but
+    for `last`, seconds since 1970, 0 where there was none yet."""
 
     key: int
     row: Row | None = None
     at: float = 0.0
+    last: float = 0.0
     reject: Row | None = None
     rejected_at: float = 0.0
     jpeg: bytes = b""
@@ -40,12 +37,12 @@ class Camera:
 class Board:
     """Fed by the supervisor's thread, read by the server's. No method waits for anything but a short lock."""
 
-    def __init__(self, out: Path, product: str = "", model_sha256: str = "") -> None:
-        self.out, self.product, self.model_sha256 = out, product, model_sha256
+    def __init__(self, out: Path, product: str = "") -> None:
+        self.out, self.product, self.model_sha256 = out, product, ""
         self.version = 0
         self._lock = threading.Lock()
         self._rate = Rate(time.monotonic())
-        self._cameras: OrderedDict[str, Camera] = OrderedDict()
+        self._cameras: dict[str, Camera] = {}
         self._keys = count(1)
         self._thumbs: OrderedDict[int, bytes] = OrderedDict()
         self._frames: Counter[tuple[str, str]] = Counter()
@@ -53,12 +50,11 @@ class Board:
         self._status = Status(0, 0, 0, 0, 0, 0.0)
         self._worker, self._reason = "starting", ""
         self._restarts = 0
-        self._last_at: float | None = None
 
-    def ready(self, product: str, cameras: Sequence[str]) -> None:
+    def ready(self, product: str, model_sha256: str, cameras: Sequence[str]) -> None:
         """What is inspected. cameras: all that are watched, so that one which has been silent from the start is missed."""
         with self._lock:
-            self.product = product or self.product
+            self.product, self.model_sha256 = product or self.product, model_sha256 or self.model_sha256
             for name in cameras:
                 self._camera(name)
                 for verdict in ("good", "anomaly", "error"):
@@ -70,16 +66,13 @@ class Board:
         now = time.monotonic()
         with self._lock:
             camera = self._camera(name_of(row))
-            camera.row, camera.at = brief(row), now
+            camera.row, camera.at, camera.last = brief(row), now, time.time()
             if row["verdict"] == "anomaly":
                 camera.reject, camera.rejected_at = camera.row, now
-            self.model_sha256 = self.model_sha256 or row["model"].removeprefix("sha256:")
             self._rate.add(now)
-            self._last_at = time.time()
             self._frames[name_of(row), row["verdict"]] += 1
             for stage, ms in row["elapsed_ms"].items():
-                if stage in self._stages or len(self._stages) < MAX_STAGES:
-                    self._stages.setdefault(stage, Histogram()).add(ms)
+                self._stages.setdefault(stage, Histogram()).add(ms)
             self.version += 1
 
     def status(self, status: Status) -> None:
@@ -100,7 +93,7 @@ class Board:
             self.version += 1
 
     def health(self, worker: str) -> None:
-        """worker: starting, running, restarting, stopped, or `failed: reason`."""
+        """worker: starting, running, restarting, or `failed: reason`."""
         state, _, reason = worker.partition(":")
         with self._lock:
             self._worker, self._reason = state.strip(), reason.strip()
@@ -115,9 +108,9 @@ class Board:
     def trouble(self) -> str | None:
         """Why nothing is inspected, or None while it is."""
         with self._lock:
-            if self._worker not in NOT_INSPECTING:
+            if self._worker != "failed":
                 return None
-            return f"the inspection has {self._worker}" + (f": {self._reason}" if self._reason else "")
+            return "the inspection has failed" + (f": {self._reason}" if self._reason else "")
 
     def picture(self, key: int) -> bytes | None:
         """JPEG of a camera's last preview."""
@@ -153,17 +146,12 @@ class Board:
                 "lag_s": self._status.lag_s,
                 "restarts": self._restarts,
                 "up": self._worker == "running",
-                "last_at": self._last_at,
+                "last": {name: camera.last for name, camera in self._cameras.items()},
+                "unsearched": len(self._status.unsearched),
             }
 
     def _camera(self, name: str) -> Camera:
-        camera = self._cameras.get(name) or self._cameras.setdefault(name, Camera(next(self._keys)))
-        self._cameras.move_to_end(name)
-        if len(self._cameras) > MAX_CAMERAS:
-            gone, _ = self._cameras.popitem(last=False)
-            for key in [key for key in self._frames if key[0] == gone]:
-                del self._frames[key]
-        return camera
+        return self._cameras.get(name) or self._cameras.setdefault(name, Camera(next(self._keys)))
 
 
 def name_of(row: Row) -> str:

@@ -5,7 +5,6 @@ import sqlite3
 import threading
 import time
 from collections import Counter, OrderedDict
-from datetime import UTC, datetime
 from typing import Any
 
 from edge_runtime import __version__
@@ -72,10 +71,3 @@ class Counts:
             if len(self._kept) > MAX_SHIFTS:
                 self._kept.popitem(last=False)
         return counts
-
-
-def as_stored(moment: str) -> str:
-    """A time from an address -> as `inspected_at` is written, in UTC. Empty for all rows. Raises ValueError, OverflowError for anything else."""
-    if not moment:
-        return ""
-    return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

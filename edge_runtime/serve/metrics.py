@@ -39,10 +39,17 @@ class BoardCollector(Collector):
         yield CounterMetricFamily(
             "edge_detect_restarts", "Restarts of the inspection since the start.", now["restarts"]
         )
-        if now["last_at"] is not None:
-            yield GaugeMetricFamily(
-                "edge_detect_last_frame_timestamp_seconds", "When the last result was there.", now["last_at"]
-            )
+        yield GaugeMetricFamily(
+            "edge_detect_unsearched_folders", "Folders in which frames can't be looked for.", now["unsearched"]
+        )
+        last = GaugeMetricFamily(
+            "edge_detect_last_frame_timestamp_seconds",
+            "When a camera's last result was there; 0 before the first.",
+            labels=["camera"],
+        )
+        for camera, at in sorted(now["last"].items()):
+            last.add_metric([camera], at)
+        yield last
         stages = HistogramMetricFamily("edge_detect_stage_seconds", "Time per frame and stage.", labels=["stage"])
         for stage, (cumulative, sum_ms) in sorted(now["stages"].items()):
             buckets = list(zip(BOUNDS_S, map(float, cumulative), strict=True))

@@ -1,10 +1,12 @@
 """Runs the operator screen in a thread of its own."""
 
+import asyncio
 import errno
 import socket
 import threading
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_runtime.errors import UsageError
 from edge_runtime.serve.app import application
@@ -14,6 +16,10 @@ from edge_runtime.serve.stream import Streams
 
 START_S = 20.0
 STOP_S = 5.0
+MAX_CONNECTIONS = 256
+"""At once. They use up what this process may open, and it is the one that looks after the inspection."""
+IDLE_S = 10.0
+"""For which a connection may ask for nothing."""
 
 
 class Server:
@@ -31,7 +37,7 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http=_Connection,
                 loop="asyncio",
                 server_header=False,
                 timeout_graceful_shutdown=1,
@@ -48,6 +54,28 @@ class Server:
         self._streams.closing = True
         self._server.should_exit = True
         self._thread.join(STOP_S)
+
+
+class _Connection(H11Protocol):
+    """Is closed where there are too many, or where it holds its place and asks for nothing: whoever asks needs no token for that."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+        else:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self.loop.call_later(IDLE_S, self._look, self.cycle)
+
+    def _look(self, before: object) -> None:
+        """before: what it had asked for when it was last looked at."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self.cycle is before and not answering:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self._look_again()
 
 
 class _Uvicorn(uvicorn.Server):

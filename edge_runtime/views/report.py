@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from edge_runtime import __version__
+from edge_runtime.benchmark.statistics import needed
 from edge_runtime.describe import counted, described
 from edge_runtime.errors import UsageError
 from edge_runtime.line.lines import CHECKPOINT
@@ -95,7 +96,7 @@ def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo
         "zone": f"UTC{datetime.now(zone).isoformat()[-6:]}",
         "charts": report_charts.charts(numbers, zone),
         "plot": report_charts,
-        "percentiles": list(QUANTILES),
+        "percentiles": {percent: needed(percent) for percent in QUANTILES},
         "cards": cards,
         "listed": len(rejects),
         "pictured": len(pictured),

@@ -6,15 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
-
+from edge_runtime.benchmark.statistics import percentile
 from edge_runtime.line.record import Row
 
 VERDICTS = ("good", "anomaly", "error", "skipped")
-STAGES = ("read", "decode", "prepare", "infer", "explain", "prove", "write", "total")
-QUANTILES = {50: 1, 90: 64, 99: 662}
-"""Percentile -> results it takes."""
+QUANTILES = (50, 90, 99)
 NAMED = 100
 """Frames that are listed for each reason."""
 
@@ -122,17 +118,11 @@ class Numbers:
         """(stage, its percentiles in ms, results they rest on); None where these are too few."""
         stages = sorted(self.elapsed_ms, key=lambda stage: stage == "total")
         return [
-            (stage, _percentiles(np.array(self.elapsed_ms[stage])), len(self.elapsed_ms[stage])) for stage in stages
+            (stage, [percentile(ms, percent) for percent in QUANTILES], len(ms))
+            for stage, ms in ((stage, sorted(self.elapsed_ms[stage])) for stage in stages)
         ]
 
     def failures(self, verdict: str) -> list[Reason]:
         """Most frequent first."""
         found = [reason for key, reason in self.reasons.items() if key[0] == verdict]
         return sorted(found, key=lambda reason: -reason.count)
-
-
-def _percentiles(values: npt.NDArray[np.float64]) -> list[float | None]:
-    return [
-        float(np.percentile(values, percentile, method="inverted_cdf")) if len(values) >= needed else None
-        for percentile, needed in QUANTILES.items()
-    ]

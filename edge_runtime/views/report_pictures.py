@@ -100,7 +100,7 @@ def links(out: Path, page: Path, row: Row) -> list[tuple[str, str]]:
     drawn = set(row["pictures"]) & set(PICTURES)  # the kept file of a frame that could not be judged is none of ours
     kinds = sorted(drawn, key=lambda kind: (kind not in PREFERRED, kind != "overlay", kind))
     paths = ((kind, out / row["pictures"][kind]) for kind in kinds)
-    return [(kind, _address(path, page.parent)) for kind, path in paths if path.is_file()]
+    return [(kind, _address(path, page.parent)) for kind, path in paths if os.path.isfile(path)]
 
 
 def _address(path: Path, folder: Path) -> str:

@@ -183,7 +183,6 @@ def test_why_nothing_is_inspected(page: Any, tmp_path: Path) -> None:
     for health, word, why in (
         ("restarting", "RESTARTING", "the inspection comes back by itself"),
         ("failed: <b>the disk</b> is full", "FAILED", "<b>the disk</b> is full"),
-        ("stopped", "STOPPED", "nothing is being inspected"),
     ):
         board.health(health)
         expect(page.locator(".verdict-word")).to_have_text(word)

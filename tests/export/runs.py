@@ -1,5 +1,10 @@
-"""What a training would have been asked for, without one."""
+"""What a training would have been asked for, without one; and the graph of its network, not yet quickened."""
 
+from typing import Any
+
+import onnx
+
+from export.convert import explained, forward
 from train.recipe import Recipe
 from train.run import Settings
 from train.vgg import Wiring
@@ -21,3 +26,7 @@ def described(input_hw: tuple[int, int], width: float, wiring: Wiring) -> Settin
         roi_sha256=None,
         split_sha256=None,
     )
+
+
+def graph(folded: Any, fine_layer: str) -> onnx.ModelProto:
+    return explained(forward(folded), folded, fine_layer)

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from edge_runtime import cam
 from edge_runtime.model import Model
-from export.convert import explained, fold, forward, to_onnx, with_manifest
+from export.convert import explained, fold, forward, with_manifest
 from export.quantise import Scheme, quantise
 from tests import tiny
-from tests.export.runs import described
+from tests.export.runs import described, graph
 from tests.train.test_vgg import randomised
 from train import vgg
 
@@ -40,7 +40,7 @@ def exported(model: keras.Model, wiring: vgg.Wiring, hw: tuple[int, int], layer:
         explanation="exact" if wiring == "exact" else "approximate",
         calibration=replace(plain.calibration, boxes=replace(plain.calibration.boxes, outline=0.5)),
     )
-    return Model.from_bytes(with_manifest(to_onnx(fold(model, described(hw, 0.05, wiring)), layer), manifest))
+    return Model.from_bytes(with_manifest(graph(fold(model, described(hw, 0.05, wiring)), layer), manifest))
 
 
 def frames(hw: tuple[int, int], flat: bool = False) -> np.typing.NDArray[np.uint8]:

@@ -179,7 +179,7 @@ def test_a_model_file_is_measured_on_frames_with_truth(
     truth: str, parts: Path, edge_detect: Run, tiny_model: Path, tmp_path: Path
 ) -> None:
     done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out", "--truth", truth)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert done.returncode == 0 and done.stderr == "in out: evaluation.json, frames.jsonl\n", done.stderr
     assert (
         "escapes at 2 % false rejects" in done.stdout and "0 misses in 2 defects: up to 77.7 % escapes" in done.stdout
     )
@@ -202,7 +202,8 @@ def test_the_worst_are_painted_and_without_truth_nothing_is_said_of_places(
 ) -> None:
     done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out", "--threshold", "1")
     assert done.returncode == 0 and "pointing" not in done.stdout, done.stderr
-    assert "2 of 2 (100 %" in done.stdout
+    assert "2 of 2 (100 %" in done.stdout and "threshold" in done.stdout
+    assert done.stderr == "in out: evaluation.json, frames.jsonl, pictures of the worst escapes\n"
     assert len(list((tmp_path / "out" / "escapes").iterdir())) == 2
     assert not (tmp_path / "out" / "false-rejects").exists()
     assert edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out").returncode == 0
@@ -213,10 +214,13 @@ def test_an_evaluation_takes_nobody_s_pictures_away_and_any_name(
     parts: Path, edge_detect: Run, tiny_model: Path, tmp_path: Path
 ) -> None:
     (parts / "anomaly" / "a.png").rename(parts / "anomaly" / f"{'a' * 245}.png")
-    kept = [tmp_path / "out" / "escapes" / name for name in ("from_march.jpg", "01_from_april.jpg")]
+    kept = [tmp_path / "out" / "escapes" / name for name in ("from_march.jpg", "from_april.jpg")]
     kept[0].parent.mkdir(parents=True)
     for picture in kept:
         picture.touch()
+    done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out")
+    assert done.returncode == 2 and "holds other things than an earlier evaluation" in done.stderr
+    (tmp_path / "out" / "evaluation.json").touch()
     done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out", "--threshold", "1", "--truth", "typo.json")
     assert done.returncode == 2 and kept[1].exists()
     done = edge_detect("evaluate", parts, "-m", tiny_model, "-o", "out", "--threshold", "1")

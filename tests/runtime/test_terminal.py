@@ -113,7 +113,19 @@ def test_a_shell_can_complete(words: str, offered: list[str], edge_detect: Run) 
     assert edge_detect(env=os.environ | asked).stdout.split() == offered
 
 
-COMMANDS = ["inspect", "watch", "results", "report", "info", "check", "evaluate", "benchmark", "demo"]
+COMMANDS = [
+    "inspect",
+    "watch",
+    "results",
+    "report",
+    "mark",
+    "collect",
+    "info",
+    "check",
+    "evaluate",
+    "benchmark",
+    "demo",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -20,7 +20,8 @@ on_windows = pytest.mark.skipif(os.name != "nt", reason="NOT RUN: this is about 
 
 
 def test_a_folder_on_a_drive_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "is_dir", lambda _: False)  # not even the root
+    monkeypatch.setattr(Path, "is_dir", lambda _: False)
+    monkeypatch.setattr(os.path, "isdir", lambda _: False)  # not even the root
     with pytest.raises(OSError):
         durable.make_folder(tmp_path / "out" / "overlay")
 

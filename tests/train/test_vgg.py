@@ -11,10 +11,10 @@ from edge_runtime.errors import UsageError
 from edge_runtime.head import Head
 from edge_runtime.manifest import Quantisation
 from edge_runtime.onnx_file import seal
-from export.convert import fold, head_weights, to_onnx, with_manifest
+from export.convert import fold, head_weights, with_manifest
 from export.parity import ask_file, ask_keras
 from tests import tiny
-from tests.export.runs import described
+from tests.export.runs import described, graph
 from train import exported, vgg, weights
 from train.place import with_cells
 
@@ -67,7 +67,7 @@ def test_the_map_is_the_margin_in_keras_in_onnx_and_in_the_runtime(sign: int, ba
     assert np.sign(head.direction).tolist() == np.sign(sign * model.get_layer("dense").get_weights()[0][:, 0]).tolist()
     keras_says = ask_keras(model, IMAGES, batch=3)
     run = described(HW, width=0.05, wiring="exact")
-    runtime = Model.from_bytes(with_manifest(to_onnx(fold(model, run), "block3_conv4"), tiny.manifest(input_hw=HW)))
+    runtime = Model.from_bytes(with_manifest(graph(fold(model, run), "block3_conv4"), tiny.manifest(input_hw=HW)))
     onnx_says = ask_file(runtime, IMAGES, batch=1)
     for says, used in ((keras_says, head), (onnx_says, runtime.head)):
         for map_, margin in zip(says.cams, says.margins, strict=True):
@@ -157,7 +157,7 @@ def test_a_training_goes_on_from_an_exported_file_and_first_answers_as_it_does(
     wiring: vgg.Wiring, width: float, tmp_path: Path
 ) -> None:
     trained = randomised(wiring, True, seed=5)
-    proto = to_onnx(fold(trained, described(HW, width=0.05, wiring=wiring)), "block3_conv4")
+    proto = graph(fold(trained, described(HW, width=0.05, wiring=wiring)), "block3_conv4")
     says = {"wiring": wiring, "explanation": "exact" if wiring == "exact" else "approximate"}
     file = tmp_path / "part.onnx"
     file.write_bytes(with_manifest(proto, tiny.manifest(input_hw=HW, **says)))

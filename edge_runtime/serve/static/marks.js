@@ -6,9 +6,8 @@ import * as settings from "./settings.js";
 import { MARKS } from "./strip.js";
 
 export class Marks {
-  constructor(row, onMarked) {
+  constructor(row) {
     this.row = row;
-    this.onMarked = onMarked;
     this.state = el("p", { className: "mark-state", role: "status" });
     this.problem = el("p", { className: "mark-problem", role: "alert", hidden: true });
     this.who = el("input", { type: "text", maxLength: 60, value: settings.get("operator"), autocomplete: "name", spellcheck: false, id: "who" });
@@ -64,7 +63,6 @@ export class Marks {
       const { row } = await answer.json();
       this.fail("");
       this.update(row.mark);
-      this.onMarked?.(row);
     } catch (error) {
       this.fail(`The mark was not stored: ${error instanceof TypeError ? "no connection" : error.message}`);
     }

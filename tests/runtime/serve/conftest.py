@@ -50,7 +50,9 @@ def commit(tmp_path: Path) -> Iterator[Commit]:
 
 @pytest.fixture
 def board(tmp_path: Path) -> Board:
-    return Board(tmp_path / "out", "ball screw", "cd" * 32)
+    made = Board(tmp_path / "out", "ball screw")
+    made.ready("", "cd" * 32, [])
+    return made
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from tests.runtime.serve import JPEG, Commit, Serve, mark, states
         ("starting", 200, "ok"),
         ("running", 200, "ok"),
         ("restarting", 200, "ok"),
-        ("stopped", 503, "the inspection has stopped"),
         ("failed: the disk is full: 0 bytes left", 503, "the inspection has failed: the disk is full: 0 bytes left"),
     ],
 )
