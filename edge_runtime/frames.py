@@ -122,7 +122,16 @@ def _expand(inputs: Sequence[str]) -> Iterator[str]:
                 raise UsageError(f"{item}: matches no file and no folder")
             yield from matches
         else:
-            raise UsageError(f"{item}: no such file or folder")
+            raise UsageError(f"{item}: {_missing(item)}")
+
+
+def _missing(item: str) -> str:
+    try:
+        os.lstat(item)
+    except OSError as err:
+        if not isinstance(err, FileNotFoundError | NotADirectoryError):
+            return str(err.strerror)
+    return "no such file or folder"
 
 
 def _list_file(path: str) -> list[str]:

@@ -13,12 +13,12 @@ import pytest
 from msgspec.structs import replace
 
 from edge_runtime import inspector, usual
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.frames import decode
 from edge_runtime.model import Model
 from edge_runtime.preprocess import prepare
 from edge_runtime.results import Image
-from edge_runtime.stored import to_dict
+from edge_runtime.stored import to_dict, to_json
 from export import __main__ as command
 from export import convert, intake, precision
 from export.__main__ import main as export
@@ -28,6 +28,7 @@ from tests.conftest import Run
 from tests.runtime.test_hostile_models import otherwise
 from tests.tiny import write_frames
 from tests.train.test_vgg import published_file
+from train import run as runs_of
 from train.augment import Augmentation
 
 KINDS = {
@@ -361,6 +362,16 @@ def test_mistakes_get_one_clear_line(bangles: Path, runs: Path, module: Run, tmp
         export(tmp_path / "model.keras", tmp_path / "part.onnx")
     with pytest.raises(UsageError, match=r"ends in \.onnx"):
         export(run / "model.keras", tmp_path / "part.bin")
+    with pytest.raises(UsageError, match=r"nowhere: no such folder; expected the RUN of python -m train"):
+        export(tmp_path / "nowhere", tmp_path / "part.onnx")
+    with pytest.raises(UsageError, match="--defect-rate 1: expected a share between 0 and 1"):
+        export(run, tmp_path / "part.onnx", cost_escape=20.0, defect_rate="1")
+    with pytest.raises(OutputError, match="can't be written"):
+        export(run, Path("/proc/part.onnx"))
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "settings.json").write_bytes(to_json(runs_of.read(run)[0].settings).encode())
+    with pytest.raises(UsageError, match="begun: its training is not finished"):
+        export(tmp_path / "begun", tmp_path / "part.onnx")
     with pytest.raises(UsageError, match="say where they are with --data"):
         export(run / "model.keras", tmp_path / "part.onnx", data=tmp_path)
     changed = tmp_path / "changed"

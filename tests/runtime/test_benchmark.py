@@ -14,13 +14,14 @@ import pytest
 
 from benchmarks.common import Spread, in_turns
 from benchmarks.reliability.line import until
-from edge_runtime.benchmark import profile
+from edge_runtime.benchmark import measure, profile
 from edge_runtime.benchmark.compare import changes, refuse_unlike
 from edge_runtime.benchmark.hardware import hardware, peak_mib
 from edge_runtime.benchmark.material import make_frames
 from edge_runtime.benchmark.paced import Arrivals, miss_rate
 from edge_runtime.benchmark.profile import Profile
 from edge_runtime.benchmark.statistics import needed, percentile, slope, summary
+from edge_runtime.benchmark.trial import Trial
 from edge_runtime.benchmark.tune import candidates, for_inspect, for_watch, timed
 from edge_runtime.errors import UsageError
 from edge_runtime.frames import FrameFile
@@ -341,3 +342,9 @@ def test_a_profile_whose_provider_is_gone_is_ignored_with_a_word(
     tiny.write_frames(tmp_path / "frames", {"a.png": tiny.frame()})
     done = edge_detect("frames", "-m", model, "-o", "out")
     assert done.returncode == 1 and "asks for abacus, which is gone; ignored" in done.stderr
+
+
+def test_nothing_to_tune_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_answers_alike", lambda *_: False)
+    with pytest.raises(UsageError, match=r"--tune: nothing that was asked for \(openvino\) runs this model"):
+        measure.tuning(Trial("m.onnx", (), "out", Profile.default(2, live=False)), 2, ["openvino"], tmp_path, print)

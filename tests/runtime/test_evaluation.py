@@ -1,6 +1,8 @@
 """`edge-detect evaluate`: figures that a hand count confirms."""
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from edge_runtime.errors import UsageError
 from edge_runtime.evaluation import image_level
 from edge_runtime.evaluation.evaluate import evaluate
 from edge_runtime.evaluation.localisation import Case, iou, measure
-from edge_runtime.evaluation.truth import MaskFolder, Rectangle, TruthFile, labelled, shrink
+from edge_runtime.evaluation.truth import (
+    MaskFolder,
+    Rectangle,
+    TruthFile,
+    fingerprint,
+    labelled,
+    refuse_shared,
+    shrink,
+)
 from edge_runtime.inspector import Inspector
 from edge_runtime.model import Model
 from edge_runtime.results import Array
+from tests import tiny
 from tests.conftest import Run
 from tests.tiny import write_frames
 
@@ -343,3 +355,34 @@ def test_class_folders_of_a_split_dataset_and_of_mvtec(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found train"):
         write_frames(tmp_path / "other", {"train/good/0.png": plain(1)})
         labelled(tmp_path / "other")
+
+
+def test_a_mask_lies_in_a_folder_named_like_its_frame_s(tmp_path: Path) -> None:
+    """The longest name that fits wins; where names don't tell, no figure is made up."""
+    masks, data = tmp_path / "masks", tmp_path / "DATA"
+    for name in ("anomaly/day1/cam/0.png", "anomaly/day2/cam/0_mask.png", "cam/0.png"):
+        (masks / name).parent.mkdir(parents=True, exist_ok=True)
+        (masks / name).touch()
+    found = MaskFolder(masks)
+    days = [data / "anomaly" / day / "cam" / "0.png" for day in ("day1", "day2", "day3")]
+    assert [found.find(day) for day in days] == [
+        masks / "anomaly/day1/cam/0.png", masks / "anomaly/day2/cam/0_mask.png", masks / "cam/0.png",
+    ]  # fmt: skip
+    refuse_shared(found, days)
+    with pytest.raises(UsageError, match=r"cam/0.png: is the mask of .*day3.* and of .*day4"):
+        refuse_shared(found, [*days, data / "anomaly" / "day4" / "cam" / "0.png"])
+
+
+def test_frames_of_the_training_promise_nothing(parts: Path, edge_detect: Run, tmp_path: Path) -> None:
+    shas = [
+        (label, hashlib.sha256(file.read_bytes()).hexdigest())
+        for label, folder in enumerate(("good", "anomaly"))
+        for file in (parts / folder).iterdir()
+    ]
+    described = tiny.manifest()
+    training = structs.replace(described.training, data_sha256=fingerprint(shas))
+    (tmp_path / "own.onnx").write_bytes(tiny.model(structs.replace(described, training=training)))
+    told = "these are the very frames that the model was trained on"
+    assert told in edge_detect("evaluate", parts, "-m", "own.onnx", "-o", "out").stderr
+    (parts / "good" / os.listdir(parts / "good")[0]).unlink()
+    assert told not in edge_detect("evaluate", parts, "-m", "own.onnx", "-o", "out").stderr

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability.line import Line, audit, committed, until, watching
-from edge_runtime.line.supervisor import Awake
+from edge_runtime.line.events import Began
+from edge_runtime.line.job import Job
+from edge_runtime.line.supervisor import STALL_S, Awake, Supervisor
 from tests import tiny
 
 WHOLE = {"rows": 6, "frames": 6, "twice": 0, "torn": 0, "missing": 0, "lines": 0}
@@ -282,3 +284,28 @@ def test_while_nobody_could_listen_no_time_passes() -> None:
     moments = iter((0.0, 0.25, 600.0, 600.25))
     awake = Awake(lambda: next(moments))
     assert [awake(), awake(), awake()] == [0.25, 1.25, 1.5]
+
+
+def test_a_name_that_is_all_suffix_costs_no_other_frame(tiny_model: Path, tmp_path: Path) -> None:
+    name = f"a.{'x' * 240}"
+    (tmp_path / name).write_bytes(b"no picture")
+    tiny.write_frames(tmp_path, {"b.png": tiny.frame(None)})
+    done = Line(tmp_path, name, "b.png", "-m", tiny_model, "-o", "out", "--save-for", "error", "--json")
+    rows = [json.loads(row) for row in done.rows()]
+    assert done.end() == 2 and {row["frame"]: row["verdict"] for row in rows} == {name: "error", "b.png": "good"}
+    kept = next(row["pictures"]["error"] for row in rows if row["frame"] == name)
+    assert (tmp_path / "out" / kept).read_bytes() == b"no picture"
+
+
+def test_a_frame_that_waits_for_another_is_not_taken_for_hung() -> None:
+    """Which of two was begun first is told in either order; one that shows signs of life holds up the other."""
+    watched, now = Supervisor(Job(inputs=("x",), model="m", out="o"), print), [0.0]
+    watched._awake = lambda: now[0]  # type: ignore[assignment]
+    for event in (Began("waits.png"), Began("slow.png")):
+        watched._note(event)
+    for second in range(1, 60):
+        now[0] = float(second)
+        watched._note(Began("slow.png"))
+        assert not watched._given_up(heard=now[0])
+    now[0] += STALL_S + 1
+    assert watched._given_up(heard=now[0])

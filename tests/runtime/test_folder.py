@@ -4,12 +4,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from benchmarks.reliability.line import until
 from edge_runtime import frames
+from edge_runtime.line import folder as folders
 from edge_runtime.line import search
 from edge_runtime.line.folder import Folder
 from edge_runtime.line.job import Watching
@@ -112,3 +115,38 @@ def test_after_an_outage_of_hours_the_next_look_comes_in_minutes(
     looked = search.Search(tmp_path, [], rescan_s=5)
     assert list(looked.files(None, 2000.0)) == []  # type: ignore[arg-type]
     assert not looked.goes_on and looked.next_at - clock[0] <= search.MOST_REST_S
+
+
+def test_a_frame_that_is_written_again_while_it_is_judged_is_looked_at_at_once(ledger: Ledger, tmp_path: Path) -> None:
+    """Its event came, and the next look at all files may be minutes away."""
+    (tmp_path / "cam").mkdir()
+    rule = replace(RULE, poll=False, rescan_s=1000)
+    folder, stop = Folder([str(tmp_path / "cam")], tmp_path / "out", rule, {}), threading.Event()
+    tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame()})
+    came = list[Work]()
+
+    def arrived(work: Iterator[Work | None]) -> str:
+        until(lambda: [came.append(one) for one in [next(work)] if one is not None])  # type: ignore[func-returns-value]
+        return came[-1].file.source
+
+    with closing(folder.work(ledger, stop)) as work:
+        assert arrived(work) == "a.png"
+        tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame(None)})
+        tiny.write_frames(tmp_path / "cam", {"b.png": tiny.frame()})  # once it is seen, so was what came before
+        assert arrived(work) == "b.png"
+        folder.over(Outcome(came[0].file, {"frame": "a.png", "verdict": "good", "sha256": "ab"}))
+        assert arrived(work) == "a.png"
+
+
+def test_a_frame_that_can_not_be_read_is_tried_again_without_waiting(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "RETRY_S", 0)
+    folder, stop = queue(tmp_path, "cam"), threading.Event()
+    (tmp_path / "cam" / "a.png").write_bytes(b"")
+    with closing(folder.work(ledger, stop)) as work:
+        begun = first(work)
+        assert folder.put_off(begun.file, True)  # it may still be written
+        folder.over(Outcome(begun.file, {"frame": "a.png", "verdict": "error", "sha256": None}))
+        again = first(work)
+        assert again.file == begun.file and not folder.put_off(again.file, True)

@@ -167,6 +167,7 @@ def test_names_that_are_no_text_are_read_and_shown(tmp_path: Path) -> None:
 @example(b"\\\xff", rb"\\xff")
 @example(rb"\x5cxff", rb"\xff")
 def test_no_two_names_look_alike(one: bytes, other: bytes) -> None:
+    assert frames.named(frames.printable(os.fsdecode(one))) == os.fsdecode(one)
     assert (frames.printable(os.fsdecode(one)) == frames.printable(os.fsdecode(other))) is (one == other)
 
 

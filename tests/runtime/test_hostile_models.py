@@ -441,3 +441,12 @@ def test_activations_that_are_smaller_than_the_file_says_end_in_an_error_for_the
     image = np.zeros((1, *loaded.input_hw, 3), np.uint8)
     with pytest.raises(FrameError, match="activations of another size than its fine map"):
         loaded.predict(image, -np.inf)
+
+
+def test_an_operator_behind_an_over_long_tag_is_refused() -> None:
+    """onnxruntime's reader cuts tags to 32 bits, and would run what other readers pass over."""
+    hidden = onnx.GraphProto(node=[onnx.helper.make_node("Sin", ["image"], ["nowhere"])]).SerializeToString()
+    tag = bytes([7 << 3 | 2 | 128, 128, 128, 128, 16])  # of `graph`, plus 2 ** 32
+    data = onnx.load_from_string(tiny.model()).SerializeToString() + tag + bytes([len(hidden)]) + hidden
+    with pytest.raises(ModelError, match="can't be parsed"):
+        Model.from_bytes(seal(data))

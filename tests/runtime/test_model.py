@@ -132,3 +132,12 @@ def test_a_threshold_of_the_user_wins() -> None:
     assert (inspection.verdict, inspection.threshold, inspection.defects) == (Verdict.GOOD, 1.0, ())
     assert cam.heat(judgement.maps.coarse, tiny.SCALE).max() == 1
     assert judgement.maps.fine is None
+
+
+def test_a_map_that_is_not_finite_is_no_explanation() -> None:
+    model = Model.from_bytes(tiny.model())
+    (found,) = model.predict(tiny.frame()[np.newaxis], -np.inf)
+    assert found.fine is not None
+    endless = np.where(found.fine.cam == found.fine.cam.max(), np.inf, found.fine.cam)
+    with pytest.raises(FrameError, match="misses its margin"):
+        Inspector(model).judge(replace(found, fine=replace(found.fine, cam=endless)))

@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,13 +13,15 @@ sides = st.integers(1, 3000)
 
 
 @given(data=st.data(), width=sides, height=sides)
-def test_boxes_go_back_into_the_frame_and_cover_what_they_covered(data: st.DataObject, width: int, height: int) -> None:
+def test_boxes_go_back_into_the_frame_and_are_the_smallest_that_cover_what_they_covered(
+    data: st.DataObject, width: int, height: int
+) -> None:
     x0, x1 = sorted(data.draw(st.lists(st.integers(0, 96), min_size=2, max_size=2, unique=True)))
     y0, y1 = sorted(data.draw(st.lists(st.integers(0, 64), min_size=2, max_size=2, unique=True)))
     box = to_frame(Box(x0, y0, x1, y1), (64, 96), (width, height))
-    assert box.x0 <= x0 * width / 96 and x1 * width / 96 <= box.x1 + 1e-9 and box.x1 <= width
-    assert box.y0 <= y0 * height / 64 and y1 * height / 64 <= box.y1 + 1e-9 and box.y1 <= height
-    assert box.x1 - box.x0 < (x1 - x0) * width / 96 + 2
+    exactly = [Fraction(x * width, 96) for x in (x0, x1)], [Fraction(y * height, 64) for y in (y0, y1)]
+    assert (box.x0, box.x1) == (math.floor(exactly[0][0]), math.ceil(exactly[0][1]))
+    assert (box.y0, box.y1) == (math.floor(exactly[1][0]), math.ceil(exactly[1][1]))
 
 
 def test_the_whole_input_is_the_whole_frame() -> None:

@@ -300,3 +300,34 @@ def test_results_of_the_version_before_are_taken_over(edge_detect: Run, tiny_mod
     assert again.returncode == 1 and "1 of them by an earlier run" in again.stderr
     assert (tmp_path / "out" / "results.jsonl").read_bytes() == before
     assert json.loads(edge_detect("results", "out").stdout)["verdict"] == "anomaly"
+
+
+@obeying
+def test_a_folder_that_is_closed_to_us_stops_nothing(tiny_model: Path, tmp_path: Path, edge_detect: Run) -> None:
+    """Its files can be listed, and nothing be asked of them."""
+    tiny.write_frames(tmp_path / "cam", {"ok/good.png": DARK, "locked/x.png": DARK, "locked/sub/y.png": DARK})
+    (tmp_path / "cam" / "locked").chmod(0o600)
+    with watching(tmp_path, tiny_model, "--incomplete-after", 0.1, under=UNPRIVILEGED) as line:
+        arrived(tmp_path, 2)
+        until(lambda: heartbeat(tmp_path / "out")["unsearched"])
+        assert line.stop() == 0
+    assert sorted(verdicts(tmp_path)) == [("locked/x.png", "error"), ("ok/good.png", "good")]
+    assert heartbeat(tmp_path / "out")["unsearched"] == [f"{tmp_path / 'cam/locked/sub'}: Permission denied"]
+    one = edge_detect("cam/locked/x.png", "cam/ok/good.png", "-m", tiny_model, "-o", "one", under=UNPRIVILEGED)
+    assert one.returncode == 2 and "Traceback" not in one.stderr and "cam/locked/x.png: Permission denied" in one.stderr
+    model = edge_detect("cam/ok", "-m", "cam/locked/m.onnx", "-o", "two", under=UNPRIVILEGED)
+    (tmp_path / "cam" / "locked").chmod(0o700)
+    assert model.returncode == 2 and "Traceback" not in model.stderr and "Permission denied" in model.stderr
+
+
+def test_options_that_mean_nothing_together_are_told(tiny_model: Path, tmp_path: Path, edge_detect: Run) -> None:
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "file").touch()
+    for options, said in (
+        (("cam", "--skip-after", "2"), "--skip-after 2: needs --newest-first"),
+        (("file",), "file: is no folder; watch needs the folders"),
+        (("cam", "--serve", "127.0.0.1:0", "--serve-token", "nö"), "--serve-token: expected ASCII"),
+        (("cam", "--threshold", "0,5"), "got '0,5'; see edge-detect watch --help"),
+    ):
+        done = edge_detect("watch", *options, "-m", tiny_model, "-o", "out")
+        assert done.returncode == 2 and said in done.stderr, done.stderr

@@ -264,6 +264,11 @@ def test_training_mistakes_get_one_clear_line(module: Run, tmp_path: Path) -> No
             [tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--weights", "imagenet"],
             "vgg19-slim has no published weights",
         ),
+        (
+            [tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--weights", tmp_path / "full" / "file"],
+            "is no weights file",
+        ),
+        ([tmp_path, "-o", tmp_path / "run", "--validation", "2"], "got '2'; see python -m train --help"),
         ([tmp_path, "-o", tmp_path / "run", "--backbone", "vgg19-slim", "--learning-rate", "-1"], "a number above 0"),
     ):
         done = module("train", *arguments)
@@ -284,3 +289,24 @@ def test_ctrl_c_while_libraries_are_loaded_ends_in_one_word() -> None:
     loading = "from edge_runtime.errors import run_command; run_command(lambda: None); raise KeyboardInterrupt"
     done = subprocess.run([sys.executable, "-c", loading], capture_output=True, text=True, cwd=ROOT)
     assert done.stderr == "stopped\n" and done.returncode not in (0, 1)
+
+
+def test_a_ctrl_c_that_gets_lost_ends_the_command_all_the_same() -> None:
+    """Callbacks of JAX and TensorFlow swallow exceptions, as this does."""
+    swallowed = """
+import os, signal
+from train.quiet import interruptible, leave_at_ctrl_c
+leave_at_ctrl_c("stopped; nothing was written")
+with interruptible() as came:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        print("kept", came == [signal.SIGINT], flush=True)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except BaseException:
+    pass
+print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", swallowed], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr, done.returncode) == ("kept True\n", "\nstopped; nothing was written\n", 130)

@@ -1,6 +1,8 @@
 """Results, pictures, marks, health and figures."""
 
+import socket
 import threading
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import httpx
@@ -10,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge_runtime.line.events import Status
 from edge_runtime.line.record import Record
 from edge_runtime.results import Verdict
+from edge_runtime.serve import server
 from edge_runtime.serve.board import Board
 from edge_runtime.serve.server import start
 from tests.runtime.serve import JPEG, Commit, Serve, mark, states
@@ -141,3 +144,29 @@ def test_it_stops_although_somebody_looks_and_starts_again_at_the_same_address(b
     again = start(board, "127.0.0.1", int(server.url.rpartition(":")[2]))
     assert httpx.get(f"{again.url}/healthz").text == "ok"
     again.stop()
+
+
+def test_who_only_connects_keeps_nobody_out(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither with a thousand connections, nor with one that asks for nothing; and who listens for long stays."""
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(server, "IDLE_S", 0.3)
+    url = serve().url
+    host, _, port = url.removeprefix("http://").partition(":")
+    with ExitStack() as open_ones:
+        listening = open_ones.enter_context(httpx.stream("GET", f"{url}/api/events", timeout=30))
+        events = (line for line in listening.iter_lines() if line.startswith("data:"))
+        next(events)
+        idle = [open_ones.enter_context(closing(socket.create_connection((host, int(port))))) for _ in range(60)]
+        for half in idle[:3]:
+            half.sendall(b"GET / HTTP/1.1\r\n")
+        for one in idle:
+            one.settimeout(30)
+            with suppress(ConnectionError):
+                assert one.recv(1) == b""  # let go
+        assert httpx.get(f"{url}/healthz", timeout=30).text == "ok"
+        assert next(events) and next(events)  # more than IDLE_S later
+
+
+def test_a_number_of_any_length_is_no_defect(client: httpx.Client) -> None:
+    assert client.get(f"/api/frames/{'9' * 5000}").status_code == 404
+    assert client.get(f"/api/frames/{'9' * 19}").status_code == 404
