@@ -28,6 +28,12 @@ def results(
     since: Annotated[
         str, typer.Option(metavar="TIME", help="Only frames inspected from then on; ISO 8601, UTC unless it says else.")
     ] = "",
+    after: Annotated[
+        int,
+        typer.Option(
+            min=0, max=2**63 - 1, metavar="ID", help="Only rows after this one, for who asks again and again."
+        ),
+    ] = 0,
     images: Annotated[
         str, typer.Option(metavar="PREFIX", help="labelstudio: what stands before a frame's name in its address.")
     ] = "/data/local-files/?d=",
@@ -42,7 +48,7 @@ def results(
     from edge_runtime.views import formats
     from edge_runtime.views import output as file
 
-    chosen = formats.Choice(verdict, _time(since), images)
+    chosen = formats.Choice(verdict, _time(since), after, images)
     with Record(out) as record:
         lines = formats.FORMATS[form](record, chosen)
         if output is None:

@@ -43,7 +43,7 @@ class Stage(Enum):
 @dataclass(slots=True)
 class Pending:
     """A file that has no row yet. state: when last looked at. changed: when it was last seen to change, and ready: when it may
-    be read (monotonic seconds). closed: by whoever wrote it, or moved here. stirred: it changed while it was read in vain.
+    be read (monotonic seconds). closed: by whoever wrote it, or moved here from nearby. stirred: it changed while it was read in vain.
     heard_of: something happened to it while it was being judged."""
 
     file: FrameFile

@@ -28,6 +28,9 @@ _SELECT = """
 SELECT i.id, i.row, m.mark, m.who, m.at FROM inspections i
 LEFT JOIN marks m ON m.id = (SELECT max(id) FROM marks WHERE inspection = i.id)
 """
+_COUNTING = """
+SELECT i.source, coalesce(f.inspection, max(i.id)) FROM inspections i LEFT JOIN files f ON f.source = i.source
+"""
 
 
 def stamp(moment: datetime, timespec: str = "milliseconds") -> str:
@@ -117,9 +120,13 @@ class Record:
         return found and _row(found)
 
     def of(self, frame: str) -> Row | None:
-        """The last row of the frame of this name."""
-        found = self._db.execute(f"{_SELECT} WHERE i.source = ? ORDER BY i.id DESC LIMIT 1", (frame,)).fetchone()
-        return found and _row(found)
+        """The row that counts for the frame of this name."""
+        found = self._db.execute(f"{_COUNTING} WHERE i.source = ? GROUP BY i.source", (frame,)).fetchone()
+        return found and self.row(found[1])
+
+    def counting(self) -> dict[str, int]:
+        """Frame -> the id of the row that counts: that of the content which its file was last seen with, else the last."""
+        return dict(self._db.execute(f"{_COUNTING} GROUP BY i.source"))
 
     def marked(self) -> list[Row]:
         """All rows that somebody has marked, in the order of their commits."""

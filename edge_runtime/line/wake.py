@@ -79,7 +79,7 @@ class Wake(FileSystemEventHandler):
         self._something.set()
 
     def hints(self) -> Iterator[tuple[Path, bool]]:
-        """Files that something has happened to, and whether they were closed or moved here."""
+        """Files that something has happened to, and whether they were closed, or moved within the folders: from elsewhere looks like new."""
         with self._guard:
             hints, self._hints = self._hints, {}
         return ((Path(path), closed) for path, closed in hints.items())

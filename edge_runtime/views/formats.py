@@ -30,28 +30,32 @@ LABEL = "defect"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which rows, and how. verdict: None for all. since: UTC, as in `inspected_at`. images: what stands before a frame's name
-    in an address of Label Studio."""
+    """Which rows, and how. verdict: None for all. since: UTC, as in `inspected_at`. after: id of the last row that is known already.
+    images: what stands before a frame's name in an address of Label Studio."""
 
     verdict: str | None = None
     since: str = ""
+    after: int = 0
     images: str = "/data/local-files/?d="
 
     def takes(self, row: Row) -> bool:
         return self.verdict in (None, row["verdict"]) and row["inspected_at"] >= self.since
 
 
-def rows(record: Record) -> Iterator[Row]:
-    """All rows, looked up a few at a time."""
-    last = 0
+ALL = Choice()
+
+
+def rows(record: Record, choice: Choice = ALL) -> Iterator[Row]:
+    """The rows that are asked for, looked up a few at a time."""
+    last = choice.after
     while some := list(islice(record.rows(last), AT_ONCE)):
-        yield from some
+        yield from filter(choice.takes, some)
         last = some[-1]["id"]
 
 
 def jsonl(record: Record, choice: Choice) -> Lines:
     """A row per line, with its `id` and `mark`; docs/row.schema.json."""
-    return (json.dumps(row) for row in rows(record) if choice.takes(row))
+    return map(json.dumps, rows(record, choice))
 
 
 def table(record: Record, choice: Choice) -> Lines:
@@ -62,10 +66,9 @@ def table(record: Record, choice: Choice) -> Lines:
     )  # csv quotes the line breaks that stand there, and no others
     writer.writeheader()
     yield _taken(text)
-    for row in rows(record):
-        if choice.takes(row):
-            writer.writerow({column: _unarmed(value) for column, value in _cells(row).items()})
-            yield _taken(text)
+    for row in rows(record, choice):
+        writer.writerow({column: _unarmed(value) for column, value in _cells(row).items()})
+        yield _taken(text)
 
 
 def _cells(row: Row) -> dict[str, Any]:
@@ -98,8 +101,8 @@ def _taken(text: io.StringIO) -> str:
 
 def last_rows(record: Record, choice: Choice) -> Iterator[Row]:
     """The row that counts for each frame name, if it is one of those asked for, in the order of their commits."""
-    counts = {row["frame"]: row["id"] for row in rows(record)}
-    return (row for row in rows(record) if counts.get(row["frame"]) == row["id"] and choice.takes(row))
+    counts = record.counting()
+    return (row for row in rows(record, choice) if counts.get(row["frame"]) == row["id"])
 
 
 def coco(record: Record, choice: Choice) -> Lines:

@@ -30,12 +30,14 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One frame of the gallery. at: local time. small: its picture, in this page. pictures: (kind, address) of the full ones."""
+    """One frame of the gallery. at: local time. small: its picture, in this page. pictures: (kind, address) of the full ones. kept: where
+    in OUT the file of a frame lies that could not be judged."""
 
     row: Row
     at: str
     small: report_pictures.Thumbnail | None
     pictures: list[tuple[str, str]]
+    kept: str | None
 
 
 def write(out: Path, page: Path, model: Path | None) -> None:
@@ -74,6 +76,7 @@ def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo
             _local(datetime.fromisoformat(row["inspected_at"]), zone),
             pictured.get(row["id"]),
             report_pictures.links(record.out, page, row),
+            report_pictures.kept(record.out, row),
         )
         for row in [*rejects, *numbers.questioned[-FAILED:], *failed]
     ]

@@ -95,6 +95,12 @@ def _shrunk(image: Image, side: int) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def kept(out: Path, row: Row) -> str | None:
+    """Where in OUT the file of a frame lies that could not be judged, if it is still there."""
+    path: str | None = row["pictures"].get("error")
+    return path if path is not None and os.path.isfile(out / path) else None
+
+
 def links(out: Path, page: Path, row: Row) -> list[tuple[str, str]]:
     """(kind, address as seen from the page) of the pictures in OUT that are still there."""
     drawn = set(row["pictures"]) & set(PICTURES)  # the kept file of a frame that could not be judged is none of ours

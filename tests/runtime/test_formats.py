@@ -242,6 +242,26 @@ def test_verdict_and_since_choose(out: Path) -> None:
     assert [image["file_name"] for image in images] == ["line1/a.jpg"]
 
 
+def test_who_asks_again_gets_what_is_new(out: Path, edge_detect: Run) -> None:
+    assert [line["frame"] for line in table(out, Choice(after=3))] == ["line1/s.jpg", "line1/late.jpg"]
+    done = edge_detect("results", out, "--after", "4")
+    (row,) = map(json.loads, done.stdout.splitlines())
+    assert (row["id"], row["frame"]) == (5, "line1/late.jpg")
+    assert edge_detect("results", out, "--after", "5").stdout == ""
+
+
+def test_where_a_content_comes_back_its_row_counts(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "OUT", outs.IDENTITY) as ledger:
+        ledger.commit(outs.good("latest.jpg"), None, {}, "state 1")
+        ledger.commit(outs.reject("latest.jpg"), None, {}, "state 2")
+        assert ledger.find("latest.jpg", "c" * 64, "state 3")
+    (image,) = json.loads(written(tmp_path / "OUT", "coco"))["images"]
+    assert image["verdict"] == "good"
+    with Record(tmp_path / "OUT") as record:
+        row = record.of("latest.jpg")
+        assert row is not None and row["verdict"] == "good" and record.of("other.jpg") is None
+
+
 def test_a_frame_whose_last_row_says_good_is_no_reject_any_more(tmp_path: Path) -> None:
     out = outs.make(tmp_path / "OUT", outs.reject("a.jpg"), outs.good("a.jpg"))
     assert json.loads(written(out, "coco", Choice("anomaly")))["annotations"] == []
