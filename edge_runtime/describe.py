@@ -18,7 +18,7 @@ def described(manifest: Manifest) -> dict[str, str]:
         "mirror images": _mirrors(manifest),
         "usual frames": _usual(manifest.usual),
         "threshold": f"score {calibration.threshold:.4f}: {calibration.rule} (temperature {calibration.temperature:.2f})",
-        "there": "validation anomalies that escape: {}; good frames that are rejected: {}".format(
+        "there": "validation anomalies that escape: {}; good frames that are rejected: {}; the threshold was chosen on them, which flatters".format(
             *counted(calibration)
         ),
         "coarse map": _scale(calibration.coarse),

@@ -24,6 +24,8 @@ MODEL, SETTINGS, RUN, SPLIT, HISTORY, METRICS = (
 )
 
 POOR_AUROC = 0.9
+FEW_HELD_OUT = 5
+"""Frames of a class with which nothing can be told apart from luck."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -63,10 +65,16 @@ class Run(Struct, frozen=True, kw_only=True):
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why not to trust the model, in plain words; empty where nothing speaks against it."""
-        if self.validation_auroc >= POOR_AUROC:
-            return self.audit.doubts
-        poor = f"validation AUROC {self.validation_auroc:.2f}: this model will miss many defects; train longer or on more frames"
-        return (*self.audit.doubts, poor)
+        own = []
+        if self.validation_auroc < POOR_AUROC:
+            own.append(
+                f"validation AUROC {self.validation_auroc:.2f}: this model will miss many defects; train longer, on more frames, or, where the "
+                "loss did not fall, with a smaller --learning-rate"
+            )
+        good, anomalies = self.validation_counts
+        if min(good, anomalies) < FEW_HELD_OUT:
+            own.append(f"only {good} good and {anomalies} defective frames were held out: no figure here means much")
+        return (*self.audit.doubts, *own)
 
 
 def versions(backend: str) -> dict[str, str]:
