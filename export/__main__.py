@@ -216,20 +216,18 @@ def main(
     print(
         f"look at {pages[0] if pages else out}; then: edge-detect evaluate TEST -m {out} -o evaluation", file=sys.stderr
     )
-    print(
-        json.dumps(
-            {
-                "model": str(out),
-                "precision": manifest.precision,
-                "mirrors": manifest.mirrors,
-                "reports": pages,
-                "bytes": len(data_out),
-                "calibration": to_dict(calibration),
-                "parity": {name: value for name, value in to_dict(agreed).items() if name != "versions"},
-                "quantisation": manifest.quantisation and to_dict(manifest.quantisation),
-            }
-        )
-    )
+    summary = {
+        "model": str(out),
+        "precision": manifest.precision,
+        "mirrors": manifest.mirrors,
+        "reports": pages,
+        "bytes": len(data_out),
+        "calibration": to_dict(calibration),
+        "parity": {name: value for name, value in to_dict(agreed).items() if name != "versions"},
+        "quantisation": manifest.quantisation and to_dict(manifest.quantisation),
+    }
+    if not sys.stdout.isatty():  # for scripts; people have been told
+        print(json.dumps(summary))
 
 
 def draft_manifest(run: runs.Run, fine_layer: str, mirrors: Mirrors) -> Manifest:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -209,7 +210,9 @@ def main(
         roi_sha256=None,
         split_sha256=None,
     )
-    print(json.dumps(execute(Order(data, out, settings, begun.file, split, roi))))
+    told = execute(Order(data, out, settings, begun.file, split, roi))
+    if not sys.stdout.isatty():  # for scripts; people have been told
+        print(json.dumps(told))
 
 
 if __name__ == "__main__":

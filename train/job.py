@@ -160,7 +160,11 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
     run.finish(out, record, state.history, metrics)
     for name in (checkpoint.NAME, run.SETTINGS):  # which only an unfinished training needs
         (out / name).unlink(missing_ok=True)
-    print(f"look at {page}; then: python -m export {out} -o part.onnx", file=sys.stderr)
+    print(
+        f"AUROC {scores.auroc:.3f} on the held-out frames, after epoch {state.kept_epoch}; look at {page}; "
+        f"then: python -m export {out} -o part.onnx",
+        file=sys.stderr,
+    )
     return {"model": str(out / run.MODEL), "report": str(page), **metrics, "doubts": list(record.doubts)}
 
 

@@ -101,6 +101,7 @@ def test_a_pass_can_be_marked_as_a_miss(page: Any, reject: Any) -> None:
     reject.put("5.png")
     page.locator(".tile-caption a", has_text="5.png").click()
     expect(page.locator(".detail-word")).to_have_text("PASS")
+    expect(page.get_by_alt_text("PASS: 5.png")).to_be_visible()  # nothing is stored, but it is the last one
     page.get_by_role("link", name="older").click()
     expect(page.locator(".detail-title")).to_have_text("2.png")
     page.get_by_label("Your name", exact=True).fill("Asha")

@@ -56,8 +56,10 @@ export class Detail {
     );
   }
 
-  // Someone else may mark it, too.
+  // Someone else may mark it, too; and of a pass that is the camera's last frame there is a picture as long as it is.
   update(state) {
+    const camera = state.cameras.find((each) => each.preview?.id === this.id);
+    if (camera && !Object.keys(this.row.pictures).length) this.picture.preview(camera, `${WORDS[this.row.verdict]}: ${this.row.frame}`);
     const seen = state.rejects.find((each) => each.id === this.id);
     if (seen && this.marks && JSON.stringify(seen.mark) !== JSON.stringify(this.row.mark)) this.marks.update(seen.mark);
   }
