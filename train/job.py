@@ -218,7 +218,9 @@ def _held(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.close()  # Windows removes nothing that is open
-        if is_new and not any((out / name).exists() for name in (run.SETTINGS, run.RUN)):
+        if (out / run.RUN).exists():
+            (out / LOCK).unlink(missing_ok=True)  # nobody trains there any more
+        elif is_new and not (out / run.SETTINGS).exists():
             shutil.rmtree(out)
 
 

@@ -186,7 +186,7 @@ def test_the_threshold_serves_the_users_terms(
     assert "rejects show the fine map" in (run / "report.html").read_text()
 
     for wrong, says in (
-        (["--max-false-rejects", "lots"], "expected a share such as 0.5% or 0.005"),
+        (["--max-false-rejects", "lots"], "expected a share such as 10% or 0.1"),
         (["--max-false-rejects", "200%"], "expected a share such as"),
         (["--max-false-rejects", "1%", "--cost-escape", "2"], "give one of them"),
         (["--defect-rate", "1%"], "belongs to --cost-escape"),
