@@ -144,7 +144,6 @@ def main(
             file=sys.stderr,
         )
 
-    leave_at_ctrl_c("stopped; nothing was written")
     load_keras()  # takes seconds: only when the training is known to be one
     from export import convert, gate, golden, page, parity
     from export.candidate import BATCHES, Questions, ask
@@ -290,4 +289,5 @@ def draft_manifest(run: runs.Run, fine_layer: str, mirrors: Mirrors) -> Manifest
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(main)
+    leave_at_ctrl_c("stopped; nothing was written")
     run_command(lambda: app(standalone_mode=False))

@@ -17,6 +17,7 @@ run_command(lambda: require("keras", "onnx", "sklearn", "matplotlib", "jinja2", 
 
 from train import augment, run, start
 from train.job import Order, execute
+from train.quiet import leave_at_ctrl_c
 from train.recipe import EPOCHS, FEWEST_SHOWN, PATIENCE, UNSAID, Precision, Recipe
 from train.run import Settings
 from train.start import Backbone, Wiring
@@ -218,4 +219,5 @@ def main(
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(main)
+    leave_at_ctrl_c("stopped; the same command goes on")
     run_command(lambda: app(standalone_mode=False))

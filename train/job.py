@@ -24,7 +24,7 @@ from train import audit, checkpoint, exported, run
 from train.calibrate import Terms, Validated, calibrate
 from train.data import LabelledFrame, Samples, Split, extend, file_sha256, load, name_groups, reuse, split
 from train.hard import hardest
-from train.quiet import leave_at_ctrl_c, load_keras
+from train.quiet import load_keras
 from train.recipe import Precision, settled
 from train.run import Settings
 
@@ -88,7 +88,6 @@ def _known_before(parts: Split) -> int | None:
 
 def _network(ready: "Ready", earlier: Path | None) -> tuple[Any, Any]:
     """(what makes the network for an input (height, width), the network with its first weights)."""
-    leave_at_ctrl_c("stopped")
     load_keras()  # takes seconds: only when the frames are known to be usable
     import keras
 
@@ -126,7 +125,6 @@ def _train(out: Path, ready: "Ready", build: Any, model: Any, shortcuts: audit.A
         f"validating on {describe(held_out.frames)}",
         file=sys.stderr,
     )
-    leave_at_ctrl_c("stopped; the same command goes on")
     state = fit.fit(build, model, train, held_out, settings.recipe, out)
 
     run.save_model(out, model)

@@ -32,9 +32,10 @@ def load_keras() -> None:
 
 def leave_at_ctrl_c(words: str) -> None:
     """From now on Ctrl-C ends the process at once, with these words: in a callback of JAX or TensorFlow, KeyboardInterrupt gets lost."""
+    shown = os.dup(2)  # also while load_keras() keeps what comes there
 
     def leave(number: int, frame: FrameType | None) -> None:
-        os.write(2, f"\n{words}\n".encode())
+        os.write(shown, f"\n{words}\n".encode())
         os._exit(INTERRUPTED)
 
     signal.signal(signal.SIGINT, leave)
