@@ -98,9 +98,9 @@ class Supervisor:
                     self._say("note: looking for frames and opening the results takes long; going on")
                     told = True
                 if isinstance(last, Done):
+                    if failures:
+                        self._say("note: it works again")
                     deaths = failures = 0
-                if isinstance(last, Ready) and failures:
-                    self._say("note: it works again")
                 begun = begun or isinstance(last, Ready)
                 if not isinstance(last, Alive | Failed | Ended):
                     yield last
