@@ -1,8 +1,8 @@
 """Where the defects are: both maps -> regions -> boxes. Pure functions of arrays.
 
-The coarse map says whether and how much, the fine map where exactly. A region is found where both agree; its box is as
-wide as the evidence in it is spread, less the spread that a single point has, so that a speck stays a speck and a pit
-whose evidence lies in many pieces gets one box around all of them; then it is moved towards the outline of what looks like it.
+The coarse map says whether and how much, the fine map where exactly. A region is found where both agree; its box reaches as
+far as the evidence in it, less what a single point is spread over, and widened, so that a speck stays a speck and a pit whose
+evidence lies in many pieces gets one box around all of them; then it is moved towards the outline of what looks like it.
 """
 
 from dataclasses import dataclass, replace
@@ -19,19 +19,22 @@ EVEN = 0.7
 """Cells by which evidence is evened out before regions are sought (sigma)."""
 TAIL = 0.03
 """Share of the frame's strongest place down to which a region reaches."""
-POINT = 1.2
-"""Cells that the evidence of a single point is spread over (standard deviation): the network's doing, and EVEN's."""
+CUT = 0.1
+"""Share of a region's evidence that lies beyond its reach, on either side: what is far out counts, but not how far."""
+POINT = 1.7
+"""Cells that the evidence of a single point reaches to either side: the network's doing, and EVEN's. Variances of independent blurs
+add, so its square is taken off."""
 LEAST = 0.75
 """Cells: half the side of the smallest box."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A connected place where the evidence lies. centre, spread: (y, x) in cells, the mean and the standard deviation of
-    its evidence, less POINT. strength: of its strongest cell."""
+    """A connected place where the evidence lies. rows, columns: between which, in cells, all of it lies but for CUT at either end.
+    strength: of its strongest cell."""
 
-    centre: tuple[float, float]
-    spread: tuple[float, float]
+    rows: tuple[float, float]
+    columns: tuple[float, float]
     strength: float
 
 
@@ -66,23 +69,22 @@ def regions(evidence: Array) -> list[Region]:
 
 
 def _region(weight: np.typing.NDArray[np.float64]) -> Region:
-    (y, height), (x, width) = _spread(weight.sum(axis=1)), _spread(weight.sum(axis=0))
-    return Region((y, x), (height, width), float(weight.max()))
+    return Region(_reach(weight.sum(axis=1)), _reach(weight.sum(axis=0)), float(weight.max()))
 
 
-def _spread(weight: np.typing.NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and standard deviation along one axis, in cells; variances of independent blurs add, so POINT's is taken off."""
-    cells = np.arange(len(weight)) + 0.5
-    mean = float((weight * cells).sum() / weight.sum())
-    variance = float((weight * (cells - mean) ** 2).sum() / weight.sum())
-    return mean, max(0.0, variance - POINT**2) ** 0.5
+def _reach(weight: np.typing.NDArray[np.float64]) -> tuple[float, float]:
+    """Between which places along one axis, in cells, the weight lies but for CUT at either end."""
+    passed = np.concatenate([[0.0], np.cumsum(weight) / weight.sum()])
+    low, high = np.interp([CUT, 1 - CUT], passed, np.arange(len(passed)))
+    return float(low), float(high)
 
 
-def box_of(region: Region, size: float, cells_hw: tuple[int, int], input_hw: tuple[int, int]) -> Box:
-    """size: half a side in standard deviations; 1.73 for evidence spread evenly. Returns input pixels, half-open, inside."""
+def box_of(region: Region, stretch: float, cells_hw: tuple[int, int], input_hw: tuple[int, int]) -> Box:
+    """stretch: of the reach, around its middle; 1.25 for evidence spread evenly. Returns input pixels, half-open, inside."""
     sides = []
-    for centre, spread, cells, pixels in zip(region.centre, region.spread, cells_hw, input_hw, strict=True):
-        half, cell = max(LEAST, size * spread), pixels / cells
+    for (start, end), cells, pixels in zip((region.rows, region.columns), cells_hw, input_hw, strict=True):
+        centre, own, cell = (start + end) / 2, max(0.0, ((end - start) / 2) ** 2 - POINT**2) ** 0.5, pixels / cells
+        half = max(LEAST, stretch * own)
         low = min(max(0, round((centre - half) * cell)), pixels - 1)
         sides.append((low, max(low + 1, min(pixels, round((centre + half) * cell)))))
     (y0, y1), (x0, x1) = sides
@@ -103,7 +105,7 @@ def locate(
         found = regions(evidence)
         if found:
             strong = [found[0], *further(found[1:], rule, evidence.shape, input_hw)]
-            drawn = [box_of(region, rule.size, evidence.shape, input_hw) for region in strong]
+            drawn = [box_of(region, rule.stretch, evidence.shape, input_hw) for region in strong]
             if rule.outline and maps.activations is not None:
                 surface = outline.Surface.of(maps.activations)
                 drawn = [_moved(box, outline.outline(surface, evidence, box, input_hw), rule) for box in drawn]
@@ -111,7 +113,7 @@ def locate(
     warm = np.maximum(maps.coarse - calibration.coarse.cold, 0)
     if not warm.any():  # colder than every good part, and a reject all the same: where it is warmest
         warm = np.maximum(maps.coarse - np.median(maps.coarse), 0)
-    drawn = [box_of(region, rule.size, warm.shape, input_hw) for region in regions(warm)[:1]]
+    drawn = [box_of(region, rule.stretch, warm.shape, input_hw) for region in regions(warm)[:1]]
     return _defects(drawn, replace(maps, fine=None), input_hw, single_box)
 
 
@@ -124,7 +126,7 @@ def further(found: list[Region], rule: BoxRule, cells_hw: tuple[int, int], input
     return [
         region
         for region in found
-        if region.strength >= rule.level and box_of(region, rule.size, cells_hw, input_hw).area >= rule.min_area
+        if region.strength >= rule.level and box_of(region, rule.stretch, cells_hw, input_hw).area >= rule.min_area
     ]
 
 

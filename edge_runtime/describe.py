@@ -82,4 +82,4 @@ def _scale(scale: HeatScale) -> str:
 
 def _boxes(rule: BoxRule) -> str:
     fitted = f"fitted on {rule.marked} marked frames" if rule.marked else "the default: no frames were marked"
-    return f"size {rule.size:.2f}, moved {rule.outline:.0%} of the way to outlines ({fitted}); a second one from {rule.level:.2f} logits, {rule.false_boxes:.3f} per good frame"
+    return f"reach of the evidence times {rule.stretch:.2f}, moved {rule.outline:.0%} of the way to outlines ({fitted}); a second one from {rule.level:.2f} logits, {rule.false_boxes:.3f} per good frame"

@@ -37,8 +37,8 @@ class BoxRule(_Strict, frozen=True):
     """How boxes are drawn; edge_runtime/boxes.py.
 
     guided: whether the coarse map has a say; not where it is an approximation. level: strength in logits from which on a
-    further region gets a box of its own. false_boxes: such regions per good frame that passes. size: half a side, in
-    standard deviations of the evidence; outline: how far from there to the outline of what looks alike; marked: defective frames with known boxes
+    further region gets a box of its own. false_boxes: such regions per good frame that passes. stretch: of the
+    reach of the evidence; outline: how far from there to the outline of what looks alike; marked: defective frames with known boxes
     these were fitted on, 0 for the defaults.
     min_area: input pixels; a further region with a smaller box gets none.
     """
@@ -46,7 +46,7 @@ class BoxRule(_Strict, frozen=True):
     guided: bool
     level: Annotated[float, Meta(ge=0)]
     false_boxes: float
-    size: Annotated[float, Meta(gt=0, le=10)]
+    stretch: Annotated[float, Meta(gt=0, le=10)]
     marked: Count
     min_area: Count
     outline: Annotated[float, Meta(ge=0, le=1)] = 0.0

@@ -258,7 +258,7 @@ def draft_manifest(run: runs.Run, fine_layer: str, mirrors: Mirrors) -> Manifest
                 guided=settings.wiring == "exact",
                 level=0,
                 false_boxes=0,
-                size=1,
+                stretch=1,
                 marked=0,
                 min_area=1,
                 outline=float(settings.wiring == "exact"),

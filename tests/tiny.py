@@ -22,9 +22,9 @@ from edge_runtime.stored import to_json
 INPUT_HW = (64, 96)
 CHANNELS = 3
 SCALE = HeatScale(cold=2.0, hot=100.0)
-BOXES = BoxRule(guided=True, level=40.0, false_boxes=0.0, size=2.0, marked=0, min_area=32)
-BOX = (33, 17, 63, 47)
-"""Of the square of `frame()`: of eight cells evidence is spread over as sqrt((8 * 8 - 1) / 12) cells, evened out more."""
+BOXES = BoxRule(guided=True, level=40.0, false_boxes=0.0, stretch=1.6, marked=0, min_area=32)
+BOX = (32, 16, 64, 48)
+"""Of the square of `frame()`: with this stretch the square itself."""
 
 
 def manifest(**changes: object) -> Manifest:

@@ -15,9 +15,9 @@ from edge_runtime.results import Array, Box, Maps, probability
 
 Labels = np.typing.NDArray[np.int64]
 Shares = np.typing.NDArray[np.float64]
-SIZE = 2.0
-"""Half a box in standard deviations of its evidence, where no frame is marked: docs/explanation.md has how it was found."""
-SIZES = np.arange(1.2, 3.21, 0.1).round(2)
+STRETCH = 1.6
+"""Of the reach of the evidence, where no frame is marked: docs/explanation.md has how it was found."""
+STRETCHES = np.arange(0.8, 2.41, 0.05).round(2)
 OUTLINE = 0.5
 """How far towards the outline of what looks alike, where no frame is marked."""
 OUTLINES = np.arange(0, 1.01, 0.25)
@@ -107,7 +107,7 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: 
             guided=guided,
             level=0,
             false_boxes=0,
-            size=SIZE,
+            stretch=STRETCH,
             marked=0,
             min_area=terms.min_box_area,
             outline=OUTLINE if guided else 0,  # nobody has measured it where boxes lie elsewhere
@@ -119,7 +119,7 @@ def calibrate(seen: Validated, input_hw: tuple[int, int], terms: Terms, guided: 
     )
     marked = [(seen.maps(row), truth) for row, truth in seen.marked.items()]
     if marked:
-        scaled = with_rule(scaled, size=_best("size", SIZES, marked, scaled, input_hw), marked=len(marked))
+        scaled = with_rule(scaled, stretch=_best("stretch", STRETCHES, marked, scaled, input_hw), marked=len(marked))
     looked_at = [
         (Maps(seen.coarse[row], seen.fine[row], activations), seen.marked[row])
         for row, activations in seen.activations.items()

@@ -122,7 +122,9 @@ def _case(
         drawn=tuple(_rectangle(defect.box) for defect in inspection.defects),
         whatever_the_verdict=tuple(
             _rectangle(
-                to_frame(boxes.box_of(one, calibration.boxes.size, evidence.shape, input_hw), input_hw, frame.size_wh)
+                to_frame(
+                    boxes.box_of(one, calibration.boxes.stretch, evidence.shape, input_hw), input_hw, frame.size_wh
+                )
             )
             for one in strong
         ),

@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def calibrated(**changes: object) -> Calibration:
-    rule = BoxRule(guided=True, level=5.0, false_boxes=0.0, size=2.0, marked=0, min_area=32)
+    rule = BoxRule(guided=True, level=5.0, false_boxes=0.0, stretch=1.6, marked=0, min_area=32)
     return Calibration(
         temperature=1,
         threshold=0.5,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from edge_runtime import boxes
 from edge_runtime.errors import UsageError
 from edge_runtime.results import Array, Box, probability
-from train.calibrate import OUTLINE, SIZE, Terms, Validated, calibrate, decision_margin, fit_temperature
+from train.calibrate import OUTLINE, STRETCH, Terms, Validated, calibrate, decision_margin, fit_temperature
 
 INPUT_HW = (64, 96)
 EVEN = Terms()
@@ -123,7 +123,7 @@ def test_a_handful_of_marked_frames_fits_how_large_boxes_are_drawn(side: int, la
     labels = np.array([0] * 20 + [1] * 10)
     seen = Validated(coarse.mean((1, 2)), coarse.astype(np.float32), fine, labels, marked)
     fitted = calibrate(seen, (96, 128), EVEN, guided=True)
-    assert fitted.boxes.marked == 4 and (fitted.boxes.size > SIZE) == larger
+    assert fitted.boxes.marked == 4 and (fitted.boxes.stretch > STRETCH) == larger
     (found,) = boxes.locate(seen.maps(29), fitted, (96, 128))
     assert found.box.iou(marked[20][0]) > 0.7
 
@@ -151,6 +151,6 @@ def test_each_map_gets_its_own_scale_and_the_counts_are_told() -> None:
     fitted = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, EVEN, guided=True)
     assert (fitted.good, fitted.anomaly, fitted.false_rejects, fitted.escapes) == (50, 20, 0, 0)
     assert fitted.coarse.hot < fitted.fine.hot  # ten times as hot, evened out over nine cells and more
-    assert (fitted.boxes.size, fitted.boxes.outline, fitted.boxes.marked) == (SIZE, OUTLINE, 0)
+    assert (fitted.boxes.stretch, fitted.boxes.outline, fitted.boxes.marked) == (STRETCH, OUTLINE, 0)
     alone = calibrate(Validated(coarse.mean((1, 2)), coarse, coarse * 10, labels), INPUT_HW, EVEN, guided=False)
     assert alone.boxes.outline == 0
