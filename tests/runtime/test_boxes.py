@@ -93,6 +93,17 @@ def test_a_speck_stays_a_speck(x: int, y: int) -> None:
     assert found.iou(middle) > 0 and found.area <= (2 * CELL) ** 2
 
 
+@pytest.mark.parametrize("tail", [4, 12, 30])
+def test_what_lies_far_out_counts_but_not_how_far(tail: int) -> None:
+    evidence = np.zeros(CELLS_HW, np.float32)
+    evidence[20:28, 20:28] = 1
+    evidence[24, 28 : 28 + tail] = 5 / tail  # of 69 in all: less than a tenth
+    (region,) = boxes.regions(evidence)
+    assert region.columns == pytest.approx((20 + 6.9 / 8, 20 + 62.1 / 8))
+    assert region.rows[0] == pytest.approx(20 + 6.9 / 8) and region.rows[1] < 28
+    assert boxes.box_of(region, 1.25, CELLS_HW, INPUT_HW).iou(Box(80, 80, 112, 112)) > 0.6
+
+
 def test_two_defects_are_kept_apart_and_the_larger_contribution_comes_first() -> None:
     small, large = Box(200, 140, 224, 164), Box(40, 40, 100, 80)
     found = boxes.locate(maps((small, 9), (large, 9)), calibrated(), INPUT_HW)
