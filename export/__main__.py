@@ -33,7 +33,7 @@ from train import report
 from train import run as runs
 from train.calibrate import Terms
 from train.data import Samples, name_groups
-from train.quiet import leave_at_ctrl_c, load_keras
+from train.quiet import leave_at_ctrl_c, leave_with, load_keras
 
 FAINTEST = 1.0
 """Grey levels of contrast: what a camera's noise alone may have."""
@@ -200,6 +200,7 @@ def main(
     written = Model.from_bytes(data_out)
     defects = parity.check_line(written, files, chosen.answers)
     write_bytes(out, data_out)
+    leave_with(f"stopped; {out} is written, its reports may be missing or old")
     promises = promised(calibration, terms)
     for note in (*run.doubts, *promises):
         print(f"note: {note}", file=sys.stderr)

@@ -30,12 +30,21 @@ def load_keras() -> None:
             os.close(shown)
 
 
+_last_words = [""]
+
+
+def leave_with(words: str) -> None:
+    """What Ctrl-C says from now on, where leave_at_ctrl_c() has been called."""
+    _last_words[0] = words
+
+
 def leave_at_ctrl_c(words: str) -> None:
     """From now on Ctrl-C ends the process at once, with these words: in a callback of JAX or TensorFlow, KeyboardInterrupt gets lost."""
+    leave_with(words)
     shown = os.dup(2)  # also while load_keras() keeps what comes there
 
     def leave(number: int, frame: FrameType | None) -> None:
-        os.write(shown, f"\n{words}\n".encode())
+        os.write(shown, f"\n{_last_words[0]}\n".encode())
         os._exit(INTERRUPTED)
 
     signal.signal(signal.SIGINT, leave)

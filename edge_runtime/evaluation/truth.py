@@ -131,7 +131,7 @@ class MaskFolder:
     path: Path
 
     def candidates(self, path: Path) -> list[Path]:
-        parts = path.parent.parts
+        parts = Path(os.path.abspath(path)).parent.parts
         folders = ["/".join(parts[start:]) for start in range(max(1, len(parts) - DEEPEST), len(parts) + 1)]
         return [self.path / folder / name.format(stem=path.stem) for folder in folders for name in MASK_NAMES]
 
@@ -185,9 +185,9 @@ def refuse_shared(truth: TruthFile | MaskFolder, paths: Iterable[Path]) -> None:
     for path in paths:
         found = truth.find(path) if isinstance(truth, MaskFolder) else None
         if found is not None and owners.setdefault(found, path) != path:
-            raise UsageError(
-                f"--truth {found}: is the mask of {owners[found]} and of {path}; put masks in folders named like the frames'"
-            )
+            same = owners[found].parent == path.parent
+            mend = "rename one of them" if same else "put masks in folders named like the frames'"
+            raise UsageError(f"--truth {found}: is the mask of {owners[found]} and of {path}; {mend}")
 
 
 def read_truth(path: Path) -> TruthFile | MaskFolder:

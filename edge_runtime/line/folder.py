@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
@@ -104,7 +104,9 @@ class Folder:
         source = outcome.file.source
         pending = self._pending[source]
         if outcome.row is None:
-            pending.stage, pending.closed = Stage.SETTLING, False
+            if pending.heard_of:
+                self._again.append(replace(pending))
+            pending.stage, pending.closed, pending.heard_of = Stage.SETTLING, False, False
             again = self._rule.settle_s if pending.stirred else self._rule.incomplete_s
             self._ready_at(pending, pending.changed + again)
             return

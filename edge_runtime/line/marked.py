@@ -43,9 +43,11 @@ def collect(record: Record, folder: Path | None, data: Path) -> Iterator[Collect
     base = folder or frames_folder(record)
     if not os.path.isdir(base):
         raise UsageError(f"{base}: no such folder; say with --frames where the frames of {record.out} lie now")
-    if Path(os.path.realpath(data)).is_relative_to(os.path.realpath(base)):
+    rows = record.marked()
+    cameras = {frames.named(row["camera"]) for row in rows if row["camera"] is not None} or {"."}
+    if any(Path(os.path.realpath(data)).is_relative_to(os.path.realpath(base / camera)) for camera in cameras):
         raise UsageError(f"{data}: lies among the frames, and the copies would be judged, too; choose another --data")
-    for row in record.marked():
+    for row in rows:
         label = TRUTH[row["verdict"], row["mark"]["mark"]]
         try:
             path, new = _copied(row, base, data, label)
@@ -56,7 +58,7 @@ def collect(record: Record, folder: Path | None, data: Path) -> Iterator[Collect
 
 def frames_folder(record: Record) -> Path:
     """Where the frames lay that the names in these results are relative to."""
-    return Path(record.meta.get("folder of frames", "."))
+    return Path(frames.named(record.meta.get("folder of frames", ".")))
 
 
 def _copied(row: Row, base: Path, data: Path, label: Label) -> tuple[Path, bool]:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -105,33 +106,42 @@ class Record:
     def close(self) -> None:
         self._db.close()
 
-    def rows(self, after: int = 0) -> Iterator[Row]:
-        """Rows with an id greater than `after`, in the order of their commits; keys as in docs/results.md, with `id`
-        and `mark`. Raises UsageError where the ledger is damaged, or is written where we may not write."""
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         try:
-            yield from map(_row, self._db.execute(f"{_SELECT} WHERE i.id > ? ORDER BY i.id", (after,)))
+            yield
         except sqlite3.DatabaseError as err:
             raise UsageError(
                 f"{self.out}: its results can't be read: {err}; was somebody writing them? Try again"
             ) from None
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Rows with an id greater than `after`, in the order of their commits; keys as in docs/results.md, with `id`
+        and `mark`. Raises UsageError where the ledger is damaged, or is written where we may not write."""
+        with self._reading():
+            yield from map(_row, self._db.execute(f"{_SELECT} WHERE i.id > ? ORDER BY i.id", (after,)))
 
     def row(self, number: int) -> Row | None:
         found = self._db.execute(f"{_SELECT} WHERE i.id = ?", (number,)).fetchone()
         return found and _row(found)
 
     def of(self, frame: str) -> Row | None:
-        """The row that counts for the frame of this name."""
-        found = self._db.execute(f"{_COUNTING} WHERE i.source = ? GROUP BY i.source", (frame,)).fetchone()
-        return found and self.row(found[1])
+        """The row that counts for the frame of this name. Raises UsageError, as rows()."""
+        with self._reading():
+            found = self._db.execute(f"{_COUNTING} WHERE i.source = ? GROUP BY i.source", (frame,)).fetchone()
+            return found and self.row(found[1])
 
     def counting(self) -> dict[str, int]:
-        """Frame -> the id of the row that counts: that of the content which its file was last seen with, else the last."""
-        return dict(self._db.execute(f"{_COUNTING} GROUP BY i.source"))
+        """Frame -> the id of the row that counts: that of the content which its file was last seen with, else the last. Raises
+        UsageError, as rows()."""
+        with self._reading():
+            return dict(self._db.execute(f"{_COUNTING} GROUP BY i.source"))
 
     def marked(self) -> list[Row]:
-        """All rows that somebody has marked, in the order of their commits."""
-        found = self._db.execute(f"{_SELECT} WHERE i.id IN (SELECT inspection FROM marks) ORDER BY i.id")
-        return [_row(one) for one in found]
+        """All rows that somebody has marked, in the order of their commits. Raises UsageError, as rows()."""
+        with self._reading():
+            found = self._db.execute(f"{_SELECT} WHERE i.id IN (SELECT inspection FROM marks) ORDER BY i.id")
+            return [_row(one) for one in found]
 
     def latest(self, verdict: str, limit: int) -> list[Row]:
         """The last rows with this verdict, newest first."""

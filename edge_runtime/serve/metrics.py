@@ -44,7 +44,7 @@ class BoardCollector(Collector):
         )
         last = GaugeMetricFamily(
             "edge_detect_last_frame_timestamp_seconds",
-            "When a camera's last result was there; 0 before the first.",
+            "When a camera's last result was there; of several cameras, 0 before the first.",
             labels=["camera"],
         )
         for camera, at in sorted(now["last"].items()):

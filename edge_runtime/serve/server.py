@@ -72,7 +72,7 @@ class _Connection(H11Protocol):
     def _look(self, before: object) -> None:
         """before: what it had asked for when it was last looked at."""
         answering = self.cycle is not None and not self.cycle.response_complete
-        if self.cycle is before and not answering:
+        if self.cycle is before and not answering and not self.transport.get_write_buffer_size():
             self.transport.abort()
         elif not self.transport.is_closing():
             self._look_again()

@@ -371,6 +371,15 @@ def test_a_mask_lies_in_a_folder_named_like_its_frame_s(tmp_path: Path) -> None:
     refuse_shared(found, days)
     with pytest.raises(UsageError, match=r"cam/0.png: is the mask of .*day3.* and of .*day4"):
         refuse_shared(found, [*days, data / "anomaly" / "day4" / "cam" / "0.png"])
+    with pytest.raises(UsageError, match="rename one of them"):
+        refuse_shared(found, [days[0], days[0].with_suffix(".jpg")])
+
+
+def test_a_mask_of_a_frame_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "masks" / "anomaly").mkdir(parents=True)
+    (tmp_path / "masks" / "anomaly" / "x.png").touch()
+    monkeypatch.chdir(tmp_path)
+    assert MaskFolder(Path("masks")).find(Path("anomaly/x.png")) == Path("masks/anomaly/x.png")
 
 
 def test_frames_of_the_training_promise_nothing(parts: Path, edge_detect: Run, tmp_path: Path) -> None:

@@ -150,3 +150,25 @@ def test_a_frame_that_can_not_be_read_is_tried_again_without_waiting(
         folder.over(Outcome(begun.file, {"frame": "a.png", "verdict": "error", "sha256": None}))
         again = first(work)
         assert again.file == begun.file and not folder.put_off(again.file, True)
+
+
+def test_a_frame_that_is_completed_while_it_is_put_off_is_looked_at_at_once(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "cam").mkdir()
+    folder, stop = (
+        Folder([str(tmp_path / "cam")], tmp_path / "out", replace(RULE, poll=False, rescan_s=1000), {}),
+        threading.Event(),
+    )
+    came = list[Work]()
+
+    def arrived(work: Iterator[Work | None]) -> str:
+        until(lambda: [came.append(one) for one in [next(work)] if one is not None])  # type: ignore[func-returns-value]
+        return came[-1].file.source
+
+    (tmp_path / "cam" / "a.png").write_bytes(b"")
+    with closing(folder.work(ledger, stop)) as work:
+        assert arrived(work) == "a.png" and folder.put_off(came[0].file, True)
+        tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame()})
+        tiny.write_frames(tmp_path / "cam", {"b.png": tiny.frame()})  # once it is seen, so was what came before
+        assert arrived(work) == "b.png"
+        folder.over(Outcome(came[0].file, None))
+        assert arrived(work) == "a.png"  # and not after incomplete_s

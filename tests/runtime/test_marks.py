@@ -3,14 +3,20 @@
 import csv
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import pytest
 
+from edge_runtime.frames import printable
+from edge_runtime.line.ledger import Ledger
+from edge_runtime.line.marked import frames_folder
 from edge_runtime.line.record import LEDGER, Record
 from tests import outs, tiny
 from tests.conftest import UNPRIVILEGED, Run, obeying
+from tests.tiny import write_frames
 
 NAMES = ("line1/a good.png", "line1/b bad.png", "line2/c good.png", "line2/d bad.png")
 
@@ -146,3 +152,37 @@ def test_results_that_may_not_be_written_are_told(judged: Path, edge_detect: Run
     done = edge_detect("mark", "OUT", "wrong", NAMES[0], "--who", "P", under=UNPRIVILEGED)
     os.chmod(tmp_path / "OUT", 0o755)
     assert done.returncode == 2 and "the mark can't be stored" in done.stderr
+
+
+def test_a_training_may_lie_beside_two_cameras(tiny_model: Path, edge_detect: Run, tmp_path: Path) -> None:
+    """Their names are relative to the folder that holds both; only in a camera's own folder copies would be judged."""
+    for camera in ("xray", "cam2"):
+        write_frames(tmp_path / camera, {"a.png": tiny.frame(None, (480, 320))})
+    assert edge_detect("xray", "cam2", "-m", tiny_model, "-o", "OUT", "--no-check").returncode == 0
+    assert edge_detect("mark", "OUT", "wrong", "xray/a.png", "cam2/a.png", "--who", "P").returncode == 0
+    assert "lies among the frames" in edge_detect("collect", "OUT", "--data", "xray/DATA").stderr
+    done = edge_detect("collect", "OUT", "--data", "DATA")
+    assert done.returncode == 0, done.stderr
+    assert sorted(files(tmp_path / "DATA")) == ["anomaly/cam2/a.png", "anomaly/xray/a.png"]
+
+
+def test_the_folder_of_the_frames_is_found_whatever_its_name(tmp_path: Path) -> None:
+    odd = r"d:\xray\frames"
+    with Ledger(tmp_path / "OUT", {"model": outs.MODEL, "folder of frames": printable(odd)}):
+        pass
+    with Record(tmp_path / "OUT") as record:
+        assert frames_folder(record) == Path(odd)
+
+
+def test_a_damaged_ledger_is_told_in_one_line(edge_detect: Run, tmp_path: Path) -> None:
+    out = outs.make(tmp_path / "OUT", *(outs.good(f"{number:04}.png", sha256=f"{number:064}") for number in range(300)))
+    with closing(sqlite3.connect(out / LEDGER)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'by_source'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with open(out / LEDGER, "r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    for command in (("mark", "OUT", "wrong", "0001.png", "--who", "P"), ("results", "OUT", "--format", "coco")):
+        done = edge_detect(*command)
+        assert done.returncode == 2 and "its results can't be read" in done.stderr and "Traceback" not in done.stderr

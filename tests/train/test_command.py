@@ -295,8 +295,9 @@ def test_a_ctrl_c_that_gets_lost_ends_the_command_all_the_same() -> None:
     """Callbacks of JAX and TensorFlow swallow exceptions, as this does."""
     swallowed = """
 import os, signal
-from train.quiet import interruptible, leave_at_ctrl_c
+from train.quiet import interruptible, leave_at_ctrl_c, leave_with
 leave_at_ctrl_c("stopped; nothing was written")
+leave_with("stopped; m.onnx is written")
 with interruptible() as came:
     try:
         os.kill(os.getpid(), signal.SIGINT)
@@ -309,4 +310,4 @@ except BaseException:
 print("went on")
 """
     done = subprocess.run([sys.executable, "-c", swallowed], capture_output=True, text=True, cwd=ROOT)
-    assert (done.stdout, done.stderr, done.returncode) == ("kept True\n", "\nstopped; nothing was written\n", 130)
+    assert (done.stdout, done.stderr, done.returncode) == ("kept True\n", "\nstopped; m.onnx is written\n", 130)
