@@ -43,6 +43,18 @@ def first(work: Iterator[Work | None]) -> Work:
     return next(one for one in islice(work, LOOPS) if one is not None)
 
 
+def arriving(work: Iterator[Work | None]) -> Work:
+    """The next one, however long its event takes."""
+    came = list[Work]()
+
+    def look() -> bool:
+        came.extend(one for one in [next(work)] if one is not None)
+        return bool(came)
+
+    until(look)
+    return came[0]
+
+
 def wait(work: Iterator[Work | None], condition: Callable[[], bool]) -> None:
     assert any(condition() for _ in islice(work, LOOPS))
 
@@ -123,19 +135,14 @@ def test_a_frame_that_is_written_again_while_it_is_judged_is_looked_at_at_once(l
     rule = replace(RULE, poll=False, rescan_s=1000)
     folder, stop = Folder([str(tmp_path / "cam")], tmp_path / "out", rule, {}), threading.Event()
     tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame()})
-    came = list[Work]()
-
-    def arrived(work: Iterator[Work | None]) -> str:
-        until(lambda: [came.append(one) for one in [next(work)] if one is not None])  # type: ignore[func-returns-value]
-        return came[-1].file.source
-
     with closing(folder.work(ledger, stop)) as work:
-        assert arrived(work) == "a.png"
+        begun = arriving(work)
+        assert begun.file.source == "a.png"
         tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame(None)})
         tiny.write_frames(tmp_path / "cam", {"b.png": tiny.frame()})  # once it is seen, so was what came before
-        assert arrived(work) == "b.png"
-        folder.over(Outcome(came[0].file, {"frame": "a.png", "verdict": "good", "sha256": "ab"}))
-        assert arrived(work) == "a.png"
+        assert arriving(work).file.source == "b.png"
+        folder.over(Outcome(begun.file, {"frame": "a.png", "verdict": "good", "sha256": "ab"}))
+        assert arriving(work).file.source == "a.png"
 
 
 def test_a_frame_that_can_not_be_read_is_tried_again_without_waiting(
@@ -158,17 +165,12 @@ def test_a_frame_that_is_completed_while_it_is_put_off_is_looked_at_at_once(ledg
         Folder([str(tmp_path / "cam")], tmp_path / "out", replace(RULE, poll=False, rescan_s=1000), {}),
         threading.Event(),
     )
-    came = list[Work]()
-
-    def arrived(work: Iterator[Work | None]) -> str:
-        until(lambda: [came.append(one) for one in [next(work)] if one is not None])  # type: ignore[func-returns-value]
-        return came[-1].file.source
-
     (tmp_path / "cam" / "a.png").write_bytes(b"")
     with closing(folder.work(ledger, stop)) as work:
-        assert arrived(work) == "a.png" and folder.put_off(came[0].file, True)
+        begun = arriving(work)
+        assert begun.file.source == "a.png" and folder.put_off(begun.file, True)
         tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame()})
         tiny.write_frames(tmp_path / "cam", {"b.png": tiny.frame()})  # once it is seen, so was what came before
-        assert arrived(work) == "b.png"
-        folder.over(Outcome(came[0].file, None))
-        assert arrived(work) == "a.png"  # and not after incomplete_s
+        assert arriving(work).file.source == "b.png"
+        folder.over(Outcome(begun.file, None))
+        assert arriving(work).file.source == "a.png"  # and not after incomplete_s
