@@ -31,6 +31,8 @@ FULL, SLIM = 1.0, 0.25
 MARGIN = -4.0
 """Logits of the frame nearest to a reject: all pass, as nearly every frame on a line does. What a reject costs on top is asked for
 with a threshold of 0."""
+LOUD = 2.0
+"""Logits of a frame of noise, for a golden frame that is rejected, as real files have one: it is replayed at every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,16 @@ def main(
     made = Made(out, width, side)
     out.mkdir(parents=True, exist_ok=True)
     images = np.stack([prepare(frame, (side, side)) for frame in bundled()])
-    model = _random(width, side, images)
+    loud = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (1, side, side, 3))
+    model = _random(width, side, images, loud)
     model.save(made.file(".keras"))
     _save_arrays(model, images, made.file(".npz"))
     forward = convert.forward(model)
-    for precision, graph in (("fp32", forward), ("int8", quantise(forward, images, _scheme()))):
+    measured = np.concatenate([images, loud])
+    for precision, graph in (("fp32", forward), ("int8", quantise(forward, measured, _scheme()))):
         onnx.save(graph, made.file(f"-{precision}-forward.onnx"))
         explained = convert.explained(graph, model, "block3_conv4")
-        write_bytes(made.file(f"-{precision}.onnx"), _file(explained, width, side, precision, images))
+        write_bytes(made.file(f"-{precision}.onnx"), _file(explained, width, side, precision, images, loud[0]))
 
 
 def _scheme() -> "Scheme":
@@ -107,8 +111,8 @@ def _scheme() -> "Scheme":
     return Scheme(reduce_range=saturates())
 
 
-def _random(width: float, side: int, images: "Image") -> Any:
-    """He's initialisation keeps activations in the range they have in a trained network; the head gives MARGIN."""
+def _random(width: float, side: int, images: "Image", loud: "Image") -> Any:
+    """He's initialisation keeps activations in the range they have in a trained network; the head gives MARGIN and LOUD."""
     from train import vgg
 
     model = vgg.build((side, side), width, "exact", batch_norm=False)
@@ -118,11 +122,14 @@ def _random(width: float, side: int, images: "Image") -> Any:
             kernel, bias = layer.get_weights()
             spread = np.sqrt(2 / np.prod(kernel.shape[:-1]))
             layer.set_weights([generator.normal(0, spread, kernel.shape).astype(np.float32), np.zeros_like(bias)])
-    model.get_layer("dense").set_weights([model.get_layer("dense").get_weights()[0] / 20, np.zeros(1, np.float32)])
     model.get_layer("logits").set_weights([np.array([[-1, 1]], np.float32), np.zeros(2, np.float32)])
-    logits = model.predict(images, verbose=0)
-    shift = (MARGIN - (logits[:, 1] - logits[:, 0]).max()) / 2
-    model.get_layer("logits").set_weights([np.array([[-1, 1]], np.float32), np.array([-shift, shift], np.float32)])
+    asked = model.predict(np.concatenate([images, loud]), verbose=0)
+    *quiet, apart = (asked[:, 1] - asked[:, 0]).tolist()
+    nearest = max(quiet) if apart > max(quiet) else min(quiet)
+    scale = (LOUD - MARGIN) / (apart - nearest)
+    shift = MARGIN / 2 - scale * nearest / 2
+    kernel = np.array([[-scale, scale]], np.float32)
+    model.get_layer("logits").set_weights([kernel, np.array([-shift, shift], np.float32)])
     return model
 
 
@@ -135,8 +142,8 @@ def _save_arrays(model: Any, images: "Image", path: Path) -> None:
     np.savez(path, **arrays)
 
 
-def _file(graph: "onnx.ModelProto", width: float, side: int, precision: str, images: "Image") -> bytes:
-    """A file for the line, with what the bundled one says of itself where that is no matter of speed."""
+def _file(graph: "onnx.ModelProto", width: float, side: int, precision: str, images: "Image", loud: "Image") -> bytes:
+    """A file for the line, with what the bundled one says of itself where that is no matter of speed. loud: (side, side, 3)."""
     from edge_runtime.cam import class_activation_map
     from edge_runtime.manifest import HeatScale
     from edge_runtime.model import Model
@@ -149,8 +156,11 @@ def _file(graph: "onnx.ModelProto", width: float, side: int, precision: str, ima
     scale = HeatScale(cold=low, hot=high)
     levels = replace(draft.calibration, coarse=scale, fine=scale)
     nearly = Model.from_bytes(convert.with_manifest(graph, replace(draft, calibration=levels)))
-    recorded = tuple(golden.record(nearly, golden.prepared(image), 0) for image in images[:3])
-    return convert.with_manifest(graph, replace(nearly.manifest, golden=recorded))
+    recorded = [golden.record(nearly, golden.prepared(image), 0) for image in images[:2]]
+    recorded.append(golden.record(nearly, golden.prepared(loud), 1))
+    if not recorded[-1].boxes_xyxy:
+        raise EdgeDetectError("noise passes; no golden frame is a reject")
+    return convert.with_manifest(graph, replace(nearly.manifest, golden=tuple(recorded)))
 
 
 def _manifest(width: float, side: int, precision: str) -> "Manifest":

@@ -26,6 +26,7 @@ _MAX_DEPTH = 16
 
 OPERATORS = frozenset(
     [
+        "Abs",
         "Add",
         "And",
         "AveragePool",
@@ -45,6 +46,8 @@ OPERATORS = frozenset(
         "Identity",
         "If",
         "MatMul",
+        "MatMulInteger",
+        "Max",
         "MaxPool",
         "Mul",
         "Pad",

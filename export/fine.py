@@ -11,124 +11,18 @@ the way back but no second forward pass. (onnxruntime's `only_execute_path_to_fe
 1.32 by its own profile.)
 """
 
-import math
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.head import Head
+from export.backward import Backward, Node
 from train.vgg import BLOCKS
 
-Node = onnx.NodeProto
-MOST_TURNED = 2**20
-"""Values of an INT8 kernel that is turned into floats once, for good. The full VGG19's are larger: with them its file would take
-620 instead of 330 MiB of memory, for rejects that take 235 instead of 310 ms of one core."""
 LAYERS = [f"block{block}_conv{index}" for block, (count, _) in enumerate(BLOCKS, 1) for index in range(1, count + 1)]
-
-
-class _Backward:
-    """Collects nodes and constants; every method takes and returns names of tensors (N, C, h, w)."""
-
-    def __init__(self, large: Container[str]) -> None:
-        """large: kernels that stay integers in memory. outside: nodes that belong before the branch."""
-        self._large = large
-        self.nodes: list[Node] = []
-        self.outside: list[Node] = []
-        self.constants: list[TensorProto] = []
-        self.biases: list[str] = []
-        self._dequantised: dict[str, str] = {}
-
-    def node(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        name = output or f"fine/{operator}_{len(self.nodes)}"
-        node = helper.make_node(operator, inputs, [name], name=name)
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
-        self.nodes.append(node)
-        return name
-
-    def constant(self, value: object, dtype: type = np.float32) -> str:
-        name = f"fine/constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
-        return name
-
-    def dequantised(self, tensor: str, producers: dict[str, Node]) -> str:
-        """The tensor itself, or in a quantised graph its value made anew here: what the fast path holds between two of its
-        kernels are integers, and asking for anything else would slow down every frame."""
-        source = producers.get(tensor)
-        if source is None or source.op_type != "DequantizeLinear":
-            return tensor
-        if tensor not in self._dequantised:
-            attributes = {one.name: helper.get_attribute_value(one) for one in source.attribute}
-            integers, *levels = source.input
-            if integers in producers:
-                integers = self._handed_in(integers)
-            self._dequantised[tensor] = self.node("DequantizeLinear", integers, *levels, **attributes)
-        return self._dequantised[tensor]
-
-    def _handed_in(self, integers: str) -> str:
-        """Activations, into the branch with the channels last, as integer kernels leave them: onnxruntime would put them in order for
-        the branch on every frame, whether it is taken or not."""
-        rows = helper.make_node("Transpose", [integers], [f"{integers}/rows"], perm=[0, 2, 3, 1])
-        self.outside.append(rows)
-        return self.node("Transpose", rows.output[0], perm=[0, 3, 1, 2])
-
-    def relu(self, gradient: str, after: str) -> str:
-        """after: the ReLU's output; it is never negative, so its sign is the mask."""
-        return self.node("Mul", self.node("Sign", after), gradient)
-
-    def convolution(self, gradient: str, kernel: str, producers: dict[str, Node], bias: str = "") -> str:
-        """kernel, bias: as the forward graph reads them."""
-        if bias:
-            places = self.node("ReduceSum", gradient, self.constant([2, 3], np.int64), keepdims=0)
-            column = self.node("Unsqueeze", self.dequantised(bias, producers), self.constant([1], np.int64))
-            self.biases.append(self.node("MatMul", places, column))
-        source = producers.get(kernel)
-        if source is not None and source.input[0] in self._large:
-            return self.node("ConvTranspose", gradient, self.dequantised(kernel, producers), pads=[1, 1, 1, 1])
-        return self.node("Conv", gradient, self._turned(kernel, source), pads=[1, 1, 1, 1])
-
-    def _turned(self, kernel: str, source: Node | None) -> str:
-        """The kernel of a convolution, (out, in, 3, 3), for the way back: (in, out, 3, 3), turned by 180 degrees.
-
-        A convolution with that is the transposed one, and onnxruntime is quicker with it. It works these nodes out once, as it
-        loads the file; DequantizeLinear, which means the same as the Cast and the Mul, it would leave to every run.
-        """
-        if source is not None and source.op_type == "DequantizeLinear":
-            integers, scale, _ = source.input  # symmetric: the zero point is 0
-            scales = self._once("Reshape", scale, self.constant([-1, 1, 1, 1], np.int64))
-            kernel = self._once("Mul", self._once("Cast", integers, to=TensorProto.FLOAT), scales)
-        flat = self._once("Reshape", kernel, self.constant([0, 0, 9], np.int64))
-        turned = self._once("MatMul", flat, self.constant(np.eye(9)[::-1]))  # exact, and much quicker than Gather
-        return self._once(
-            "Reshape", self._once("Transpose", turned, perm=[1, 0, 2]), self.constant([0, 0, 3, 3], np.int64)
-        )
-
-    def _once(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        return self.node(operator, *inputs, output=f"fine/once_{len(self.nodes)}", **attributes)
-
-    def max_pool(self, gradient: str, before: str, after: str, odd_hw: tuple[int, int]) -> str:
-        """To the greatest of each four; where several are the greatest, each gets its share, so the sum stays exact.
-
-        odd_hw: 1 for a side whose last row or column the pooling left out; nothing is handed to it.
-        """
-        greatest = self.node("Equal", before, self._grown(after, odd_hw))
-        mask = self.node("Cast", greatest, to=TensorProto.FLOAT)
-        share = self.node("AveragePool", mask, kernel_shape=[2, 2], strides=[2, 2])
-        each = self.node("Div", gradient, self.node("Mul", share, self.constant(4)))
-        return self.node("Mul", mask, self._grown(each, odd_hw))
-
-    def _grown(self, tensor: str, odd_hw: tuple[int, int]) -> str:
-        """Every value four times, twice as high and wide."""
-        large = self.node(
-            "Resize", tensor, "", self.constant([1, 1, 2, 2]),
-            mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-        )  # fmt: skip
-        if not any(odd_hw):
-            return large
-        return self.node("Pad", large, self.constant([0, 0, 0, 0, 0, 0, *odd_hw], np.int64))
 
 
 def add_fine_map(proto: onnx.ModelProto, head: Head, input_hw: tuple[int, int], layer: str) -> None:
@@ -176,32 +70,30 @@ def add_fine_map(proto: onnx.ModelProto, head: Head, input_hw: tuple[int, int], 
 
 def _way_back(
     graph: onnx.GraphProto, head: Head, input_hw: tuple[int, int], layer: str
-) -> tuple[_Backward, tuple[int, int, int]]:
+) -> tuple[Backward, tuple[int, int, int]]:
     """The nodes that make the three outputs from the network's own tensors, and the layer's (height, width, channels)."""
     producers = {output: node for node in graph.node for output in node.output}
     (pooling,) = [node for node in graph.node if node.op_type == "GlobalAveragePool"]
-    integers = [one for one in graph.initializer if one.data_type == TensorProto.INT8]
-    back = _Backward({one.name for one in integers if math.prod(one.dims) > MOST_TURNED})
+    back = Backward(producers)
     gradient = back.constant(head.direction[np.newaxis, :, np.newaxis, np.newaxis])
     below = len([step for step in _chain(producers, pooling.input[0]) if step.operator == "Conv"])
     activations, channels = "", 0
     steps = _chain(producers, pooling.input[0])
     for step in steps:
-        after = back.dequantised(step.after, producers)
         if step.operator == "Relu":
             if LAYERS[below - 1] == layer:
-                activations, channels = after, _filters(graph, producers, next(steps).node)
+                activations, channels = back.values(step.after), _filters(graph, producers, next(steps).node)
                 break
-            gradient = back.relu(gradient, after)
+            gradient = back.relu(gradient, step.after)
         elif step.operator == "Conv":
             kernel, *bias = step.node.input[1:]
-            gradient = back.convolution(gradient, kernel, producers, *bias)
+            gradient = back.convolution(gradient, kernel, _size(producers, step.after, input_hw), *bias)
             below -= 1
         else:
             name = step.node.input[0]
-            before = back.dequantised(name, producers)
-            if before == name:  # in float; what follows may be rounded, and would equal none of its inputs
-                after = step.node.output[0]
+            before = back.stored(name)
+            # in float what follows may be rounded, and would equal none of its inputs
+            after = step.node.output[0] if before == name else back.stored(step.after)
             height, width = _size(producers, name, input_hw)
             gradient = back.max_pool(gradient, before, after, (height % 2, width % 2))
     height, width = _size(producers, step.after, input_hw)

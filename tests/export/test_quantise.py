@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from msgspec.structs import replace
+from onnx import numpy_helper
 from onnxruntime.quantization.calibrate import HistogramCollector
 
 from edge_runtime import cam
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Quantisation
 from edge_runtime.model import Model
-from export import fine
 from export.convert import explained, fold, forward, with_manifest
 from export.gate import Limits, adjusted, correlation
 from export.quantise import Scheme, most_sensitive, quantise
@@ -198,19 +198,45 @@ def test_ranges_are_not_measured_on_the_frames_the_gate_judges(
     assert not (tmp_path / "part.onnx").exists()
 
 
-def test_kernels_that_are_too_large_to_hold_as_floats_stay_integers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Either way the map is the same."""
+def test_the_way_back_in_integers_is_the_one_in_floats_but_for_a_rounding() -> None:
+    """Of the same quantised network, once with its kernels written out as floats, which are then multiplied as such."""
     plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
-    file = quantise(forward(plain), frames(8), Scheme()).SerializeToString()
+    quantised = quantise(forward(plain), frames(16), Scheme())
+    written_out = with_kernels_written_out(quantised)
     maps = {}
-    for operator, most in (("Conv", fine.MOST_TURNED), ("ConvTranspose", 500)):
-        monkeypatch.setattr(fine, "MOST_TURNED", most)
-        graph = explained(onnx.load_from_string(file), plain, "block3_conv4")
-        (branch,) = [node for node in graph.graph.node if node.op_type == "If"]
+    for name, graph, operator in (("integers", quantised, "MatMulInteger"), ("floats", written_out, "Conv")):
+        done = explained(graph, plain, "block3_conv4")
+        (branch,) = [node for node in done.graph.node if node.op_type == "If"]
         used = {node.op_type for attribute in branch.attribute for node in attribute.g.node}
-        assert used & {"Conv", "ConvTranspose"} == {operator}
-        small = Model.from_bytes(with_manifest(graph, tiny.manifest(input_hw=HW)))
-        (prediction,) = small.predict(frames(1, seed=1), -math.inf)
-        assert prediction.fine is not None
-        maps[operator] = prediction.fine.cam
-    assert np.allclose(maps["Conv"], maps["ConvTranspose"], rtol=1e-4, atol=1e-5 * np.abs(maps["Conv"]).max())
+        assert used & {"MatMulInteger", "Conv"} == {operator}
+        model = Model.from_bytes(with_manifest(done, tiny.manifest(input_hw=HW)))
+        maps[name] = [one.fine.cam for one in model.predict(frames(4, seed=1), -math.inf) if one.fine is not None]
+    for found, exact in zip(maps["integers"], maps["floats"], strict=True):
+        assert np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+        assert np.corrcoef(found.ravel(), exact.ravel())[0, 1] > 0.999
+
+
+def with_kernels_written_out(quantised: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network: what onnxruntime would make of the integers as it loads the file."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(quantised)
+    constants = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
+    kernels = {node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
+    for node in [node for node in proto.graph.node if node.output[0] in kernels]:
+        integers, scale = constants[node.input[0]], constants[node.input[1]]
+        floats = integers.astype(np.float32) * scale.reshape(-1, 1, 1, 1)
+        proto.graph.initializer.append(numpy_helper.from_array(floats, node.output[0]))
+        proto.graph.node.remove(node)
+    return proto
+
+
+def test_a_fine_map_does_not_depend_on_the_other_frames_of_its_batch() -> None:
+    plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
+    graph = quantise(forward(plain), frames(16), Scheme())
+    model = Model.from_bytes(with_manifest(explained(graph, plain, "block3_conv4"), tiny.manifest(input_hw=HW)))
+    images = np.concatenate([frames(2, seed=1), frames(1, seed=2) // 16])  # the last one nearly black
+    together = model.predict(images, -math.inf)
+    for image, one in zip(images, together, strict=True):
+        (alone,) = model.predict(image[np.newaxis], -math.inf)
+        assert alone.fine is not None and one.fine is not None
+        assert np.allclose(alone.fine.cam, one.fine.cam, rtol=1e-4, atol=1e-4 * np.abs(alone.fine.cam).max())

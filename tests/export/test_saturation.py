@@ -60,6 +60,31 @@ def test_weights_of_8_bits_are_summed_exactly() -> None:
         assert np.abs(found - logits).max() < 0.02 * np.abs(logits).max()
 
 
+def test_where_sums_are_cut_off_the_way_back_gets_other_kernels_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any processor: fast kernels that cut off are those of signed weights, so none may be left."""
+    plain = fold(randomised("exact", True, hw=HW), described(HW, 0.05, "exact"))
+    graph = quantise(forward(plain), frames(16), Scheme())
+    file = with_manifest(explained(graph, plain, "block3_conv4"), tiny.manifest(input_hw=HW))
+    written = tmp_path / "optimised.onnx"
+    real = ort.InferenceSession
+
+    def session(data: bytes, options: ort.SessionOptions, **kwargs: object) -> ort.InferenceSession:
+        options.optimized_model_filepath = str(written)
+        return real(data, options, **kwargs)
+
+    monkeypatch.setattr(runtime, "saturates", lambda: True)
+    monkeypatch.setattr(runtime.ort, "InferenceSession", session)
+    Model.from_bytes(file)
+    proto = onnx.load(written)
+    (branch,) = [node for node in proto.graph.node if node.op_type == "If"]
+    inner = next(one.g for one in branch.attribute if one.name == "then_branch")
+    types = {one.name: one.data_type for one in [*proto.graph.initializer, *inner.initializer]}
+    products = [types[node.input[1]] for node in inner.node if node.op_type == "MatMulInteger"]
+    assert len(products) == 7 and set(products) == {TensorProto.UINT8}
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("reduced_range", [False, True])
 @pytest.mark.parametrize("saturates", [False, True])
