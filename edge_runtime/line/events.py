@@ -51,7 +51,8 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Status:
     """Of a watched folder, since this worker's start: seen = done + error + skipped + pending. lag_s: age of the oldest
-    frame that waits. unsearched: the folders in which frames can't be looked for, each with the reason."""
+    frame that waits. unsearched: the folders in which frames can't be looked for, each with the reason. away: the same of cameras
+    whose whole folder can't be searched, by name; "" for a single folder."""
 
     seen: int
     done: int
@@ -60,6 +61,7 @@ class Status:
     pending: int
     lag_s: float
     unsearched: list[str] = field(default_factory=list)
+    away: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ _SELECT = """
 SELECT i.id, i.row, m.mark, m.who, m.at FROM inspections i
 LEFT JOIN marks m ON m.id = (SELECT max(id) FROM marks WHERE inspection = i.id)
 """
+_CAMERA = "coalesce(json_extract(i.row, '$.camera'), '')"
+NEAR = 1000
+"""Rows that are looked through for those of one camera."""
+COUNTED = 200_000
+"""Rows that are counted at a time: a second and a half."""
 _COUNTING = """
 SELECT i.source, coalesce(f.inspection, max(i.id)) FROM inspections i LEFT JOIN files f ON f.source = i.source
 """
@@ -143,26 +148,45 @@ class Record:
             found = self._db.execute(f"{_SELECT} WHERE i.id IN (SELECT inspection FROM marks) ORDER BY i.id")
             return [_row(one) for one in found]
 
-    def latest(self, verdict: str, limit: int) -> list[Row]:
-        """The last rows with this verdict, newest first."""
-        found = self._db.execute(f"{_SELECT} WHERE i.verdict = ? ORDER BY i.id DESC LIMIT ?", (verdict, limit))
+    def latest(self, verdict: str, limit: int, camera: str | None = None) -> list[Row]:
+        """The last rows with this verdict, newest first. camera: of this one alone, as far as NEAR rows with the verdict go back."""
+        if camera is None:
+            found = self._db.execute(f"{_SELECT} WHERE i.verdict = ? ORDER BY i.id DESC LIMIT ?", (verdict, limit))
+        else:
+            near = "SELECT id FROM inspections WHERE verdict = ? ORDER BY id DESC LIMIT ?"
+            found = self._db.execute(
+                f"{_SELECT} WHERE i.id IN ({near}) AND {_CAMERA} = ? ORDER BY i.id DESC LIMIT ?",
+                (verdict, NEAR, camera, limit),
+            )
         return [_row(one) for one in found]
 
-    def beside(self, number: int, verdict: str) -> tuple[int | None, int | None]:
-        """The ids of the next older and the next newer row with this verdict."""
-        older, newer = self._db.execute(
-            "SELECT (SELECT max(id) FROM inspections WHERE verdict = :verdict AND id < :id), "
-            "(SELECT min(id) FROM inspections WHERE verdict = :verdict AND id > :id)",
-            {"verdict": verdict, "id": number},
-        ).fetchone()
-        return older, newer
+    def beside(self, number: int, verdict: str, camera: str | None = None) -> tuple[int | None, int | None]:
+        """The ids of the next older and the next newer row of this verdict and camera, None also beyond NEAR others."""
+        return self._next(number, verdict, camera, "<", "DESC"), self._next(number, verdict, camera, ">", "ASC")
 
-    def counts(self, since: str = "") -> Counter[str]:
-        """Rows per verdict. since: UTC, ISO 8601, as in `inspected_at`."""
+    def _next(self, number: int, verdict: str, camera: str | None, side: str, order: str) -> int | None:
+        near = f"SELECT * FROM inspections WHERE verdict = ? AND id {side} ? ORDER BY id {order} LIMIT ?"
         found = self._db.execute(
-            "SELECT verdict, count(*) FROM inspections WHERE inspected_at >= ? GROUP BY verdict", (since,)
+            f"SELECT i.id FROM ({near}) i WHERE {_CAMERA} = ? ORDER BY i.id {order} LIMIT 1",
+            (verdict, number, NEAR, camera or ""),
+        ).fetchone()
+        return int(found[0]) if found else None
+
+    def counts(self, since: str = "", after: int = 0) -> tuple[int, bool, Counter[tuple[str, str]]]:
+        """How many rows each (camera, verdict) has; the camera is "" for a single folder. Also up to which id they were counted, and
+        whether that is the last: a long record is counted in parts. since: UTC, ISO 8601, as in `inspected_at`. after: the id that
+        this gave before, 0 at first."""
+        last = self._db.execute("SELECT coalesce(max(id), 0) FROM inspections").fetchone()[0]
+        if not after:
+            first = self._db.execute("SELECT min(id) FROM inspections WHERE inspected_at >= ?", (since,)).fetchone()[0]
+            after = last if first is None else first - 1
+        end = min(last, after + COUNTED)
+        found = self._db.execute(
+            f"SELECT {_CAMERA}, i.verdict, count(*) FROM inspections i "
+            "WHERE i.id > ? AND i.id <= ? AND i.inspected_at >= ? GROUP BY 1, 2",
+            (after, end, since),
         )
-        return Counter(dict(found.fetchall()))
+        return end, end == last, Counter({(camera, verdict): count for camera, verdict, count in found})
 
     def mark(self, number: int, mark: Mark, who: str) -> Row:
         """Say whether the verdict of a row was right; the last mark counts. who: see named(). Returns the row with it.

@@ -24,16 +24,18 @@ MAX_UNSEARCHED = 20
 
 
 class Search:
-    """root: the folder. unsearched: where in it frames can't be looked for, each with the reason."""
+    """root: the folder. unsearched: where in it frames can't be looked for, each with the reason. away: why in none of it; empty where
+    it is there."""
 
     def __init__(self, root: Path, others: Sequence[Path], rescan_s: float) -> None:
         """others: folders that are searched on their own, and not from here. rescan_s: between two looks, at least."""
-        self.root, self.unsearched = root, list[str]()
+        self.root, self.unsearched, self.away = root, list[str](), ""
         self.next_at = 0.0
         self._others, self._rescan_s = others, rescan_s
         self._look: _Look | None = None
         self._handled_s = self._heard_at = 0.0
         self._noted: list[str] = []
+        self._gone = ""
 
     @property
     def goes_on(self) -> bool:
@@ -57,13 +59,14 @@ class Search:
             self._heard_at = now
             if path is None:
                 rest_s = min((self._handled_s + self._look.took_s) / SHARE, MOST_REST_S)
-                self._look, self.unsearched, self.next_at = None, self._noted, max(self.next_at, now + rest_s)
+                self._look, self.next_at = None, max(self.next_at, now + rest_s)
+                self.unsearched, self.away = self._noted, self._gone
                 return
             yield path
             self._handled_s += time.monotonic() - now
 
     def _all_files(self, wake: Wake) -> Iterator[Path]:
-        self._noted = []
+        self._noted, self._gone = [], ""
         wake.refresh(self.root)
         if frames.holds_results(self.root):
             self._note(self.root, "holds results")
@@ -77,6 +80,8 @@ class Search:
             self._note(err.filename, err.strerror)
 
     def _note(self, folder: object, why: str | None) -> None:
+        if str(folder) == str(self.root):
+            self._gone = why or "can't be read"
         if len(self._noted) < MAX_UNSEARCHED:
             self._noted.append(f"{frames.printable(str(folder))}: {why}")
 

@@ -55,7 +55,7 @@ def application(board: Board, streams: Streams) -> Starlette:
             since = as_stored(request.query_params.get("since", ""))
         except (ValueError, OverflowError):
             raise HTTPException(400, "since: a time like 2026-11-24T06:00:00Z was expected") from None
-        return Events(live, since, streams)
+        return Events(live, since, request.query_params.get("camera"), streams)
 
     def preview(request: Request) -> Response:
         return jpeg(board.picture(request.path_params["key"]))
@@ -63,7 +63,7 @@ def application(board: Board, streams: Streams) -> Starlette:
     def frame(request: Request) -> Response:
         with record(board) as reading:
             row = row_of(reading, request)
-            older, newer = reading.beside(row["id"], row["verdict"])
+            older, newer = reading.beside(row["id"], row["verdict"], row["camera"])
         return as_json({"row": row, "older": older, "newer": newer})
 
     def picture(request: Request) -> Response:

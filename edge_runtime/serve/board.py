@@ -133,7 +133,10 @@ class Board:
                 "worker": {"state": self._worker, "reason": self._reason, "restarts": self._restarts},
                 "status": {"pending": self._status.pending, "lag_s": self._status.lag_s, "seen": self._status.seen},
                 "per_second": round(self._rate.per_second(now), 2),
-                "cameras": [_seen(name, camera, now) for name, camera in sorted(self._cameras.items())],
+                "cameras": [
+                    _seen(name, camera, now) | {"away": self._status.away.get(name)}
+                    for name, camera in sorted(self._cameras.items())
+                ],
             }
 
     def figures(self) -> dict[str, Any]:

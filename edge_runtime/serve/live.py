@@ -14,38 +14,41 @@ from edge_runtime.serve.board import Board, brief
 
 STRIP = 12
 FRESH_S = 0.1
-COUNTING_SHARE = 0.02
-"""Of one core, at most, is spent on counting rows: a long record is counted less often."""
 MAX_SHIFTS = 16
+"""Ways to ask for the state, each kept for a while: since when is counted, and the camera that is looked at."""
 
 
 class Live:
     def __init__(self, board: Board) -> None:
         self.board = board
         self._counts = Counts()
-        self._texts: OrderedDict[str, tuple[int, float, str]] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, str | None], tuple[int, float, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def text(self, since: str) -> tuple[int, str]:
-        """The board's version and the state as one line of JSON. since: rows from then on are counted. Blocks: reads a file."""
+    def text(self, since: str, camera: str | None = None) -> tuple[int, str]:
+        """The board's version and the state as one line of JSON. since: rows from then on are counted. camera: whose last rejects are
+        given, None for all. Blocks: reads a file."""
         with self._lock:
             version, now = self.board.version, time.monotonic()
-            kept = self._texts.get(since)
+            kept = self._texts.get((since, camera))
             if kept is None or kept[0] != version or now - kept[1] > FRESH_S:
-                kept = version, now, json.dumps(self._state(since))
-                self._texts[since] = kept
+                kept = version, now, json.dumps(self._state(since, camera))
+                self._texts[since, camera] = kept
                 if len(self._texts) > MAX_SHIFTS:
                     self._texts.popitem(last=False)
             return version, kept[2]
 
-    def _state(self, since: str) -> dict[str, Any]:
+    def _state(self, since: str, camera: str | None) -> dict[str, Any]:
         state: dict[str, Any] = {"version": __version__, "since": since, "counts": {}, "rejects": [], "unjudged": []}
         state |= self.board.view()
         try:
             with Record(self.board.out) as record:
-                state["counts"] = self._counts.since(since, record)
-                state["rejects"] = [brief(row) for row in record.latest("anomaly", STRIP)]
-                unjudged = record.latest("error", STRIP) + record.latest("skipped", STRIP)
+                counts = self._counts.since(since, record)
+                state["counts"] = None if counts is None else _by_verdict(counts)
+                for one in state["cameras"]:
+                    one["counts"] = None if counts is None else _by_verdict(counts, one["name"])
+                state["rejects"] = [brief(row) for row in record.latest("anomaly", STRIP, camera)]
+                unjudged = record.latest("error", STRIP, camera) + record.latest("skipped", STRIP, camera)
                 unjudged.sort(key=lambda row: -row["id"])
                 state["unjudged"] = [brief(row) for row in unjudged[:STRIP]]
         except UsageError:
@@ -55,19 +58,25 @@ class Live:
         return state
 
 
+def _by_verdict(counts: Counter[tuple[str, str]], of: str | None = None) -> Counter[str]:
+    """of: a camera; None for all together."""
+    found: Counter[str] = Counter()
+    for (camera, verdict), count in counts.items():
+        found[verdict] += count * (of in (None, camera))
+    return +found
+
+
 class Counts:
-    """Rows per verdict since some times, counted anew as often as COUNTING_SHARE allows."""
+    """Rows per camera and verdict since some times. Rows stay as they are, so that only new ones are counted: a record may be long."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[float, Counter[str]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[int, Counter[tuple[str, str]]]] = OrderedDict()
 
-    def since(self, since: str, record: Record) -> Counter[str]:
-        started = time.monotonic()
-        due, counts = self._kept.get(since, (0.0, Counter()))
-        if started >= due:
-            counts = record.counts(since)
-            now = time.monotonic()
-            self._kept[since] = now + (now - started) / COUNTING_SHARE, counts
-            if len(self._kept) > MAX_SHIFTS:
-                self._kept.popitem(last=False)
-        return counts
+    def since(self, since: str, record: Record) -> Counter[tuple[str, str]] | None:
+        """None until all are counted."""
+        last, counts = self._kept.get(since, (0, Counter()))
+        last, whole, new = record.counts(since, last)
+        self._kept[since] = last, counts + new
+        if len(self._kept) > MAX_SHIFTS:
+            self._kept.popitem(last=False)
+        return self._kept[since][1] if whole else None

@@ -34,7 +34,9 @@ class BoardCollector(Collector):
             frames.add_metric([camera, verdict], count)
         yield frames
         yield GaugeMetricFamily("edge_detect_pending_frames", "Frames that wait.", now["pending"])
-        yield GaugeMetricFamily("edge_detect_lag_seconds", "Age of the oldest frame that waits.", now["lag_s"])
+        yield GaugeMetricFamily(
+            "edge_detect_lag_seconds", "Age of the oldest frame that waits, or is not whole yet.", now["lag_s"]
+        )
         yield GaugeMetricFamily("edge_detect_up", "1 while frames are being inspected.", float(now["up"]))
         yield CounterMetricFamily(
             "edge_detect_restarts", "Restarts of the inspection since the start.", now["restarts"]

@@ -27,9 +27,9 @@ class Streams:
 
 
 class Events(Response):
-    def __init__(self, live: Live, since: str, streams: Streams) -> None:
+    def __init__(self, live: Live, since: str, camera: str | None, streams: Streams) -> None:
         super().__init__(media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-        self.live, self.since, self.streams = live, since, streams
+        self.live, self.since, self.camera, self.streams = live, since, camera, streams
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +50,7 @@ class Events(Response):
         version, sent = -1, 0.0
         while not (gone.done() or self.streams.closing):
             if self.live.board.version != version or time.monotonic() - sent >= BEAT_S:
-                version, text = await run_in_threadpool(self.live.text, self.since)
+                version, text = await run_in_threadpool(self.live.text, self.since, self.camera)
                 await self._send(send, f"data: {text}\n\n")
                 sent = time.monotonic()
             await asyncio.wait({gone}, timeout=TICK_S)

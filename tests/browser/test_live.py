@@ -104,13 +104,43 @@ def test_every_camera_has_its_own_verdict(page: Any, watch: Start) -> None:
     line.put("2.png", bad=True, camera=1)
     expect(page.get_by_role("region", name="Camera left").locator(".verdict-word")).to_have_text("PASS")
     expect(page.get_by_role("region", name="Camera right").locator(".verdict-word")).to_have_text("REJECT")
+    expect(page.locator("#live-pill")).to_be_hidden()
     page.get_by_role("link", name="left", exact=True).click()
     expect(page.locator(".tile")).to_have_count(1)
     expect(page.locator(".verdict-word")).to_have_text("PASS")
+    expect(page.locator(".figure-good .figure-value")).to_have_text("1")
+    expect(page.locator(".figure-anomaly .figure-value")).to_have_text("0")
+    expect(page.locator(".strip-item")).to_have_count(0)
+    expect(page.locator("#live-pill")).to_be_visible()
+    expect(page.locator("#live-pill")).to_have_text("REJECT: right")
     page.reload()
     expect(page.locator(".tile")).to_have_count(1)
     page.get_by_role("link", name="All cameras").click()
     expect(page.locator(".tile")).to_have_count(2)
+    expect(page.locator(".strip-item")).to_have_text(re.compile("right"))
+    (line.cameras[0]).rename(line.folder / "away")
+    left = page.get_by_role("region", name="Camera left")
+    expect(left.locator(".verdict-word")).to_have_text("NO FOLDER")
+    expect(left.locator(".verdict-why")).to_have_text("its folder: is not there; the last was PASS")
+    page.locator(".strip-item").click()
+    expect(page.locator(".detail-where")).to_have_text(re.compile(r"right\W+\d"))
+    expect(page.locator("#live-pill")).to_have_text("REJECT: right")  # an idle camera hides no other
+
+
+def test_what_is_worst_is_in_sight_also_on_a_phone(page: Any, watch: Start) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    line = watch("left", "middle", "right")
+    page.goto(line.url)
+    pill = page.locator("#live-pill")
+    expect(pill).to_have_text("WAITING: all")
+    for camera in (0, 2):
+        line.put("1.png", bad=True, camera=camera)
+    expect(pill).to_have_text("REJECT: 2 of 3")
+    expect(pill).to_be_visible()
+    for address in ("#/", "#/frame/1", "#/camera/middle"):
+        page.goto(f"{line.url}/{address}")
+        expect(pill).to_have_text("REJECT: 2 of 3")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,27 @@ def test_a_frame_that_is_deleted_before_it_was_read_was_never_one(
             wait(work, lambda: folder.status().pending == folder.status().seen == 0)
 
 
+def test_a_frame_that_is_not_whole_yet_lags_behind_from_when_it_came(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is known of that part, however often its file is tried again."""
+    folder, stop = queue(tmp_path, "cam"), threading.Event()
+    now = time.monotonic
+    tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame()})
+    with closing(folder.work(ledger, stop)) as work:
+        torn = first(work).file
+        assert folder.status().lag_s == 0
+        assert folder.put_off(torn, was_read=True)
+        folder.over(Outcome(torn, None))
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 500)
+        assert 500 <= folder.status().lag_s < 600
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 1500)
+        assert first(work).file == torn
+        assert 1500 <= folder.status().lag_s < 1600
+        folder.over(Outcome(torn, {"sha256": "0" * 64, "verdict": "error"}))
+        assert folder.status().lag_s == 0
+
+
 def test_a_folder_that_can_not_be_listed_holds_up_no_other_camera_and_is_told(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

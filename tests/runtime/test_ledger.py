@@ -249,3 +249,13 @@ def test_one_leafs_from_row_to_row_of_the_same_verdict(tmp_path: Path) -> None:
         assert record.beside(1, Verdict.ANOMALY) == (None, 5)
         assert record.beside(5, Verdict.ANOMALY) == (1, None)
         assert record.beside(3, Verdict.GOOD) == (2, 4)
+
+
+def test_one_leafs_within_a_camera(tmp_path: Path) -> None:
+    names = [f"{camera}/{number}.jpg" for number in range(3) for camera in ("left", "right")]
+    with Ledger(tmp_path / "out", {"model": "0" * 64}) as ledger:
+        for name in names:
+            ledger.commit(outs.good(name), name.partition("/")[0], {})
+    with Record(tmp_path / "out") as record:
+        assert record.beside(3, Verdict.GOOD, "left") == (1, 5)
+        assert record.beside(6, Verdict.GOOD, "right") == (4, None)

@@ -43,7 +43,7 @@ function route() {
     main.replaceChildren(live.node);
   }
   document.body.dataset.page = detail ? "detail" : "live";
-  show(byId("live-pill"), detail !== null);
+  stream.watch(live.focus);
   window.scrollTo(0, 0);
   refresh();
 }

@@ -13,13 +13,14 @@ export class Detail {
   constructor(id) {
     this.id = id;
     this.title = el("h1", { className: "detail-title", tabIndex: -1 });
+    this.where = el("p", { className: "detail-where" });
     this.body = el("div", { className: "detail-body" });
     this.older = step("older", "← older");
     this.newer = step("newer", "newer →");
     this.node = el(
       "article",
       { className: "detail" },
-      el("nav", { className: "detail-nav", ariaLabel: "Results" }, el("a", { className: "button", href: "#/" }, "‹ Live"), this.title, this.older, this.newer),
+      el("nav", { className: "detail-nav", ariaLabel: "Results" }, el("a", { className: "button", href: "#/" }, "‹ Live"), el("div", { className: "detail-head" }, this.title, this.where), this.older, this.newer),
       this.body,
     );
   }
@@ -45,6 +46,7 @@ export class Detail {
 
   draw(row) {
     text(this.title, fileName(row.frame));
+    text(this.where, [row.camera, moment(row.inspected_at)].filter(Boolean).join("  ·  "));
     this.picture = new Picture();
     this.picture.layers(row, `${WORDS[row.verdict]}: ${row.frame}`);
     this.marks = row.score === null ? null : new Marks(row);

@@ -34,8 +34,8 @@ export class Live {
     const waiting = [null, down ?? judge({ row: null }, 0)];
     show(this.all, this.focus !== null);
     this.draw(shown.length ? shown : [waiting], state.status.lag_s, verdicts.length > 1);
-    this.stats.update(state, this.stream.connected);
-    this.strip.update(state);
+    this.stats.update(state, this.stream.connected, this.focus);
+    this.strip.update(state, this.focus);
     this.announce(verdicts);
     this.pill(verdicts, waiting[1]);
   }
@@ -74,12 +74,18 @@ export class Live {
     text(byId("announcer"), words);
   }
 
-  // While something else is looked at, the line goes on: the worst of all cameras stays in sight.
+  // While something else is looked at, or not all tiles are in sight, the worst of all cameras is. One that is idle hides no other.
   pill(verdicts, waiting) {
-    const rank = { pass: 0, error: 1, reject: 2, none: 3 };
-    const worst = verdicts.map(([, verdict]) => verdict).sort((a, b) => rank[b.kind] - rank[a.kind])[0] ?? waiting;
+    const rank = { pass: 0, none: 1, error: 2, reject: 3 };
+    const several = verdicts.length > 1;
+    const [camera, worst] = [...verdicts].sort(([, a], [, b]) => rank[b.kind] - rank[a.kind])[0] ?? [null, waiting];
+    const alike = verdicts.filter(([, { kind }]) => kind === worst.kind).length;
+    const where = { [verdicts.length]: "all", 1: camera?.name }[alike] ?? `${alike} of ${verdicts.length}`;
     const pill = byId("live-pill");
     data(pill, "kind", worst.kind);
-    text(pill, `Live: ${worst.word}`);
+    data(pill, "several", String(several));
+    data(pill, "elsewhere", String(several && this.focus !== null));
+    text(pill, several ? `${worst.word}: ${where}` : `Live: ${worst.word}`);
+    pill.href = several && alike === 1 ? linkTo(camera) : "#/";
   }
 }

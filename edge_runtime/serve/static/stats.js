@@ -13,15 +13,18 @@ const FIGURES = [
   ["lag", "Lag"],
 ];
 
+const OF_ALL = FIGURES.slice(3);
+
 export class Stats {
   // recount: called when another time to count from was chosen.
   constructor(recount) {
     this.values = {};
+    this.counted = el("span", {}, "Counted");
     this.choice = el("select", { id: "since", onchange: () => this.choose(recount) });
     this.node = el(
       "section",
       { className: "stats", ariaLabel: "Counts and speed" },
-      el("label", { className: "since" }, el("span", {}, "Counted"), this.choice),
+      el("label", { className: "since" }, this.counted, this.choice),
       el("dl", { className: "figures" }, FIGURES.map(([name, words]) => this.figure(name, words))),
     );
     this.list();
@@ -30,8 +33,9 @@ export class Stats {
   figure(name, words) {
     const value = el("span", { className: "figure-value" }, "–");
     const more = el("span", { className: "figure-more" });
-    this.values[name] = { value, more };
-    return el("div", { className: `figure figure-${name}` }, el("dt", {}, words), el("dd", {}, value, more));
+    const label = el("dt", {}, words);
+    this.values[name] = { label, value, more };
+    return el("div", { className: `figure figure-${name}` }, label, el("dd", {}, value, more));
   }
 
   choose(recount) {
@@ -54,15 +58,20 @@ export class Stats {
     this.choice.value = settings.get("since");
   }
 
-  // live: whether the figures are of now.
-  update(state, live) {
+  // live: whether the figures are of now. name: of the camera that is looked at, null for all.
+  update(state, live, name) {
     this.list();
     data(this.node, "live", String(live));
-    const { good = 0, anomaly = 0, error = 0, skipped = 0 } = state.counts;
+    const camera = state.cameras.find((each) => each.name === name);
+    const counts = (camera ?? state).counts;
+    const { good = 0, anomaly = 0, error = 0, skipped = 0 } = counts ?? {};
+    text(this.counted, camera ? "Counted, this camera" : "Counted");
+    for (const [name, words] of OF_ALL) text(this.values[name].label, camera ? `${words} (all)` : words);
     const judged = good + anomaly;
-    this.set("good", whole(good), share(good, judged));
-    this.set("anomaly", whole(anomaly), share(anomaly, judged));
-    this.set("unjudged", whole(error + skipped), error && skipped ? `${error} errors` : "");
+    const counted = (value) => (counts ? whole(value) : "…"); // a long record takes seconds, once
+    this.set("good", counted(good), share(good, judged));
+    this.set("anomaly", counted(anomaly), share(anomaly, judged));
+    this.set("unjudged", counted(error + skipped), error && skipped ? `${error} errors` : "");
     data(this.node, "unjudged", String(error + skipped > 0));
     data(this.node, "behind", String(live && state.status.lag_s > 5));
     if (!live) return ["speed", "pending", "lag"].forEach((name) => this.set(name, "–", ""));

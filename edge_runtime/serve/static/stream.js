@@ -11,6 +11,14 @@ export class Stream {
     this.heard = performance.now();
     this.lostAt = null;
     this.connected = false;
+    this.camera = null;
+    this.open();
+  }
+
+  // Whose last rejects are sent: a camera's name, or null for all.
+  watch(camera) {
+    if (camera === this.camera) return;
+    this.camera = camera;
     this.open();
   }
 
@@ -18,7 +26,8 @@ export class Stream {
     this.source?.close();
     this.since = settings.countedSince();
     this.opened = performance.now();
-    this.source = new EventSource(`/api/events?since=${encodeURIComponent(this.since)}`);
+    const asked = new URLSearchParams({ since: this.since, ...(this.camera === null ? {} : { camera: this.camera }) });
+    this.source = new EventSource(`/api/events?${asked}`);
     this.source.onmessage = (event) => {
       this.heard = performance.now();
       this.connected = true;

@@ -27,14 +27,17 @@ export class Strip {
 
   choose(what) {
     this.chosen = what;
-    if (this.state) this.update(this.state);
+    if (this.state) this.update(this.state, this.camera);
   }
 
-  update(state) {
+  // camera: whose rows are wanted, null for those of all.
+  update(state, camera) {
     this.state = state;
+    this.camera = camera;
     for (const [what, button] of Object.entries(this.buttons)) button.setAttribute("aria-pressed", what === this.chosen);
-    const rows = state[this.chosen];
-    text(this.empty, this.chosen === "rejects" ? "No reject yet." : "Every frame could be judged.");
+    const rows = state[this.chosen].filter((row) => camera === null || (row.camera ?? "") === camera);
+    const none = { rejects: ["No reject yet.", "No reject lately."], unjudged: ["Every frame could be judged.", "Every frame lately could be judged."] };
+    text(this.empty, none[this.chosen][camera === null ? 0 : 1]);
     this.empty.hidden = rows.length > 0;
     const wanted = new Map(rows.map((row) => [row.id, this.items.get(row.id) ?? item(row)]));
     for (const [id, node] of this.items) if (!wanted.has(id)) node.remove();
@@ -66,7 +69,8 @@ function item(row) {
       face,
       el("strong", { className: "strip-score" }, reject ? fixed(row.score, 2) : WORDS[row.verdict]),
       el("span", { className: "strip-time" }, brief(row.inspected_at)),
-      el("span", { className: "unseen" }, `, ${row.camera ? `camera ${row.camera}, ` : ""}${fileName(row.frame)}, `),
+      row.camera ? el("span", { className: "strip-camera" }, row.camera) : null,
+      el("span", { className: "unseen" }, `, ${fileName(row.frame)}, `),
       el("span", { className: "strip-mark", hidden: !reject }),
     ),
   );

@@ -43,7 +43,8 @@ export function outage(state, stream) {
 
 // silence: seconds since the state was received.
 export function judge(camera, silence) {
-  const { row, reject } = camera;
+  const { row, reject, away } = camera;
+  if (away) return none("NO FOLDER", `its folder: ${away}${row ? `; the last was ${WORDS[row.verdict]}` : ""}`, row);
   if (!row) return none("WAITING", "for the first frame");
   const age = camera.age_s + silence;
   const last = `the last was ${WORDS[row.verdict]}`;

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from edge_runtime.line import record
+from edge_runtime.line.events import Status
 from edge_runtime.line.record import Row
 from edge_runtime.results import Verdict
 from edge_runtime.serve import board as boards
@@ -47,6 +49,54 @@ def test_a_camera_that_was_silent_from_the_start_is_missed(client: httpx.Client,
         cameras = stream.next()["cameras"]
         assert [(one["name"], one["row"] is not None) for one in cameras] == [("left", True), ("right", False)]
     assert 'edge_detect_frames_total{camera="right",verdict="good"} 0.0' in client.get("/metrics").text
+
+
+def test_each_camera_is_counted_and_may_be_asked_for_alone(client: httpx.Client, board: Board, commit: Commit) -> None:
+    board.ready("ball screw", "ab", ["left", "right"])
+    for number in range(3):
+        commit(f"left/{number}.jpg", camera="left")
+        commit(f"right/{number}.jpg", Verdict.GOOD, "right")
+    commit("right/reject.jpg", camera="right")
+    commit("right/torn.jpg", Verdict.ERROR, "right")
+    counts = {"left": {"anomaly": 3}, "right": {"good": 3, "anomaly": 1, "error": 1}}
+    for asked, rejects, unjudged in (
+        ({}, ["right/reject.jpg", "left/2.jpg", "left/1.jpg", "left/0.jpg"], ["right/torn.jpg"]),
+        ({"camera": "left"}, ["left/2.jpg", "left/1.jpg", "left/0.jpg"], []),
+        ({"camera": "right"}, ["right/reject.jpg"], ["right/torn.jpg"]),
+        ({"camera": "nobody"}, [], []),
+    ):
+        with states(str(client.base_url), params=asked) as stream:
+            state = stream.next()
+            assert [row["frame"] for row in state["rejects"]] == rejects
+            assert [row["frame"] for row in state["unjudged"]] == unjudged
+            assert state["counts"] == {"good": 3, "anomaly": 4, "error": 1}
+            assert {one["name"]: one["counts"] for one in state["cameras"]} == counts
+    with states(str(client.base_url)) as stream:
+        stream.next()
+        board.done(commit("left/3.jpg", camera="left"))
+        state = stream.next(lambda state: state["counts"]["anomaly"] == 5)
+        assert [one["counts"].get("anomaly") for one in state["cameras"]] == [4, 1]
+
+
+def test_a_long_record_is_counted_in_parts_and_told_when_all_are(
+    client: httpx.Client, commit: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "COUNTED", 2)
+    for number in range(5):
+        commit(f"{number}.jpg")
+    with states(str(client.base_url)) as stream:
+        assert [stream.next()["counts"] for _ in range(3)] == [None, None, {"anomaly": 5}]
+        commit("new.jpg")
+        assert stream.next(lambda state: state["counts"] != {"anomaly": 5})["counts"] == {"anomaly": 6}
+
+
+def test_a_camera_without_its_folder_is_known_to_be_away(client: httpx.Client, board: Board) -> None:
+    board.ready("ball screw", "ab", ["left", "right"])
+    board.status(Status(0, 0, 0, 0, 0, 0.0, ["/line/left: is not there"], {"left": "is not there"}))
+    with states(str(client.base_url)) as stream:
+        state = stream.next()
+        assert {one["name"]: one["away"] for one in state["cameras"]} == {"left": "is not there", "right": None}
+        assert state["trouble"] == "Frames can't be looked for in /line/left: is not there"
 
 
 def test_states_come_although_nothing_happens(client: httpx.Client) -> None:
@@ -99,7 +149,7 @@ def test_a_slow_client_skips_states(board: Board, commit: Commit) -> None:
             await gone.wait()
             return {"type": "http.disconnect"}
 
-        events = asyncio.create_task(Events(Live(board), "", Streams())({"type": "http"}, receive, send))
+        events = asyncio.create_task(Events(Live(board), "", None, Streams())({"type": "http"}, receive, send))
         while not received:
             await asyncio.sleep(0)
         for row in rows:
