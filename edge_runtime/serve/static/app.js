@@ -11,6 +11,7 @@ import { shape } from "./verdict.js";
 let state = null;
 let detail = null;
 let version = null;
+let home = "#/"; // the live page that was looked at last
 const main = byId("main");
 
 dropToken();
@@ -36,10 +37,11 @@ function route() {
   detail = null;
   live.focus = page === "camera" ? decode(value ?? "") : null;
   if (page === "frame" && /^\d+$/.test(value ?? "")) {
-    detail = new Detail(Number(value));
+    detail = new Detail(Number(value), home);
     main.replaceChildren(detail.node);
     reload();
   } else {
+    home = location.hash || "#/";
     main.replaceChildren(live.node);
   }
   document.body.dataset.page = detail ? "detail" : "live";
@@ -98,7 +100,7 @@ const KEYS = {
   w: () => detail?.marks?.send("wrong"),
   f: () => fullScreen(),
   "?": () => byId("help").showModal(),
-  Escape: () => (location.hash = "#/"),
+  Escape: () => (location.hash = detail ? home : "#/"),
 };
 
 function leaf(way) {

@@ -10,7 +10,8 @@ import * as settings from "./settings.js";
 import { KINDS, shape, WORDS } from "./verdict.js";
 
 export class Detail {
-  constructor(id) {
+  // home: the address of the page to go back to.
+  constructor(id, home) {
     this.id = id;
     this.title = el("h1", { className: "detail-title", tabIndex: -1 });
     this.where = el("p", { className: "detail-where" });
@@ -20,7 +21,7 @@ export class Detail {
     this.node = el(
       "article",
       { className: "detail" },
-      el("nav", { className: "detail-nav", ariaLabel: "Results" }, el("a", { className: "button", href: "#/" }, "‹ Live"), el("div", { className: "detail-head" }, this.title, this.where), this.older, this.newer),
+      el("nav", { className: "detail-nav", ariaLabel: "Results" }, el("a", { className: "button", href: home }, "‹ Live"), el("div", { className: "detail-head" }, this.title, this.where), this.older, this.newer),
       this.body,
     );
   }
