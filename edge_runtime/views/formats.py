@@ -22,8 +22,10 @@ COLUMNS = (
     "frame", "camera", "verdict", "score", "margin", "threshold", "width", "height",
     "boxes", "x0", "y0", "x1", "y1", "contribution",
     "error", "mark", "marked_by", "inspected_at", "total_ms", "sha256",
+    "id", "model", "marked_at",
 )
 # fmt: on
+"""People have scripts: a new one comes last."""
 ARMED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 LABEL = "defect"
 
@@ -73,7 +75,7 @@ def table(record: Record, choice: Choice) -> Lines:
 
 def _cells(row: Row) -> dict[str, Any]:
     best = max(row["defects"], key=lambda defect: float(defect["contribution"]), default=None)
-    mark = row["mark"] or {"mark": None, "who": None}
+    mark = row["mark"] or {"mark": None, "who": None, "at": None}
     return {
         **{column: row[column] for column in COLUMNS if column in row},
         **dict(zip(("width", "height"), row["size_wh"] or (), strict=False)),
@@ -82,6 +84,7 @@ def _cells(row: Row) -> dict[str, Any]:
         "contribution": best and best["contribution"],
         "mark": mark["mark"],
         "marked_by": mark["who"],
+        "marked_at": mark["at"],
         "total_ms": round(sum(row["elapsed_ms"].values()), 2) if row["elapsed_ms"] else None,
     }
 

@@ -118,6 +118,20 @@ def test_csv_has_a_line_per_row_with_the_box_that_contributes_most(out: Path) ->
     assert lines[2]["error"] == "line1/late.jpg is empty (0 bytes)" and lines[2]["score"] == lines[2]["width"] == ""
 
 
+def test_csv_tells_whose_a_row_is_and_when_it_was_marked(out: Path, edge_detect: Run) -> None:
+    """The columns are those that the documentation names, in its order: rows can be found again, beside another model's."""
+    told = (ROOT / "docs" / "report.md").read_text("utf-8").partition("The columns of `csv`")[2].partition("\n\n")[0]
+    printed = edge_detect("results", out, "--format", "csv").stdout.splitlines()
+    assert printed[0].split(",") == re.findall(r"`(\w+)`", told)
+    assert printed[0].endswith(",sha256,id,model,marked_at")
+    lines = list(csv.DictReader(printed))
+    assert [int(line["id"]) for line in lines] == [row["id"] for row in rows(out)]
+    assert {line["model"] for line in lines} == {f"sha256:{outs.MODEL}"}
+    assert [line["marked_at"] for line in lines] == ["", rows(out)[1]["mark"]["at"], "", "", ""]
+    (after,) = map(json.loads, edge_detect("results", out, "--after", lines[3]["id"]).stdout.splitlines())
+    assert after["frame"] == lines[4]["frame"]
+
+
 def test_csv_keeps_hostile_names_in_their_cell_and_gives_a_spreadsheet_no_formula(tmp_path: Path) -> None:
     out = outs.make(tmp_path / "OUT", *map(outs.reject, outs.HOSTILE), *map(outs.error, outs.HOSTILE), camera="=1+1")
     with Record(out) as record:
