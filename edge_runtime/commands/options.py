@@ -1,11 +1,14 @@
 """What several commands share: their options, and how they end."""
 
 import re
+from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from edge_runtime.errors import UsageError
 
 
 class Exit(IntEnum):
@@ -34,6 +37,15 @@ ModelOption = Annotated[
     Path, typer.Option("--model", "-m", metavar="FILE", help="Model file written by python -m export.")
 ]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of results that inspect or watch has made.")]
+Since = Annotated[
+    str, typer.Option(metavar="TIME", help="Only what was inspected from then on; ISO 8601, UTC unless it says else.")
+]
+Until = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME", help="Only what was inspected before then; where it is a day, until this day is over."
+    ),
+]
 Threads = Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Threads for each frame's network; 0 chooses.")]
 Threshold = Annotated[
     float | None,
@@ -99,3 +111,22 @@ SaveForOption = Annotated[
 SingleBox = Annotated[bool, typer.Option("--single-box", help="One box around all defects of a frame.")]
 Jobs = Annotated[int, typer.Option(metavar="N", min=0, max=256, help="Frames in work at once; 0 chooses.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No line per frame, no progress, no summary.")]
+
+
+def period(since: str, until: str) -> tuple[str, str]:
+    """The first moment, and the first one after the last, as `inspected_at` is written; empty for no limit. Raises UsageError."""
+    from edge_runtime.line.record import as_stored, end_as_stored
+
+    begin, end = _moment("--since", since, as_stored), _moment("--until", until, end_as_stored)
+    if end and end <= begin:
+        raise UsageError(f"--until {until}: is not after --since {since}; expected a later day or time")
+    return begin, end
+
+
+def _moment(option: str, text: str, stored: Callable[[str], str]) -> str:
+    try:
+        return stored(text)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{option} {text}: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"
+        ) from None

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge_runtime.commands import console
-from edge_runtime.commands.options import Out
-from edge_runtime.errors import UsageError
+from edge_runtime.commands.options import Out, Since, Until, period
 
 
 def results(
@@ -25,9 +24,8 @@ def results(
     verdict: Annotated[
         Literal["good", "anomaly", "error", "skipped"] | None, typer.Option(help="Only frames with this verdict.")
     ] = None,
-    since: Annotated[
-        str, typer.Option(metavar="TIME", help="Only frames inspected from then on; ISO 8601, UTC unless it says else.")
-    ] = "",
+    since: Since = "",
+    until: Until = "",
     after: Annotated[
         int,
         typer.Option(
@@ -48,7 +46,7 @@ def results(
     from edge_runtime.views import formats
     from edge_runtime.views import output as file
 
-    chosen = formats.Choice(verdict, _time(since), after, images)
+    chosen = formats.Choice(verdict, *period(since, until), after, images)
     with Record(out) as record:
         lines = formats.FORMATS[form](record, chosen)
         if output is None:
@@ -58,14 +56,3 @@ def results(
         else:
             file.write(output, out, (f"{line}\n".encode(errors="backslashreplace") for line in lines))
             console.say(f"{output}: written")
-
-
-def _time(text: str) -> str:
-    from edge_runtime.line.record import as_stored
-
-    try:
-        return as_stored(text)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"--since {text}: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"
-        ) from None

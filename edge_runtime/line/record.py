@@ -6,8 +6,8 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -51,6 +51,13 @@ def as_stored(text: str) -> str:
         return ""
     moment = datetime.fromisoformat(text)
     return stamp(moment.replace(tzinfo=moment.tzinfo or UTC))
+
+
+def end_as_stored(text: str) -> str:
+    """The first moment after a period that ends with this time, as as_stored() gives it: a day is in it to its end, a time is not."""
+    with suppress(ValueError):
+        text = (date.fromisoformat(text) + timedelta(days=1)).isoformat()
+    return as_stored(text)
 
 
 def _opened(ledger: Path) -> tuple[sqlite3.Connection, dict[str, str]]:

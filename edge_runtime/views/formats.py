@@ -32,16 +32,19 @@ LABEL = "defect"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which rows, and how. verdict: None for all. since: UTC, as in `inspected_at`. after: id of the last row that is known already.
-    images: what stands before a frame's name in an address of Label Studio."""
+    """Which rows, and how. verdict: None for all. since, until: the first moment and the first one after the last, UTC, as in
+    `inspected_at`; empty for no limit. after: id of the last row that is known already. images: what stands before a frame's
+    name in an address of Label Studio."""
 
     verdict: str | None = None
     since: str = ""
+    until: str = ""
     after: int = 0
     images: str = "/data/local-files/?d="
 
     def takes(self, row: Row) -> bool:
-        return self.verdict in (None, row["verdict"]) and row["inspected_at"] >= self.since
+        at = row["inspected_at"]
+        return self.verdict in (None, row["verdict"]) and self.since <= at and (not self.until or at < self.until)
 
 
 ALL = Choice()

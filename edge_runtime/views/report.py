@@ -18,13 +18,12 @@ from edge_runtime.line.lines import CHECKPOINT
 from edge_runtime.line.record import Record, Row
 from edge_runtime.manifest import Manifest
 from edge_runtime.views import output, report_charts, report_pictures
-from edge_runtime.views.formats import rows
+from edge_runtime.views.formats import ALL, Choice, rows
 from edge_runtime.views.report_numbers import QUANTILES, Numbers, percent
 
 NAME = "report.html"
-REJECTS, FAILED = 3000, 500
-"""As many rejects (those with the highest scores) and errors (the newest) get a card each; more would make a page that no
-browser likes."""
+REJECTS = 3000
+"""As many, those with the highest scores, get a card each; more would make a page that no browser likes."""
 HERE = Path(__file__).parent
 
 
@@ -40,16 +39,19 @@ class Card:
     kept: str | None
 
 
-def write(out: Path, page: Path, model: Path | None) -> None:
-    """Raises UsageError where OUT has no results or they are another model's, OutputError where the page can't be written."""
+def write(out: Path, page: Path, model: Path | None, choice: Choice = ALL) -> int:
+    """choice: the period. Returns how many results are in it. Raises UsageError where OUT has no results or they are another
+    model's, OutputError where the page can't be written."""
     with Record(out) as record:
         manifest = _manifest(record, model)
-        content = _content(record, page, manifest, datetime.now().astimezone().tzinfo or UTC)
+        content = _content(record, page, manifest, choice, datetime.now().astimezone().tzinfo or UTC)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
     )
     text = environment.get_template("report.html.j2").render(content)
     output.write(page, out, [text.encode(errors="backslashreplace")], model)
+    total: int = content["numbers"].total
+    return total
 
 
 def _manifest(record: Record, path: Path | None) -> Manifest | None:
@@ -63,12 +65,11 @@ def _manifest(record: Record, path: Path | None) -> Manifest | None:
     return model.manifest
 
 
-def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo) -> dict[str, Any]:
+def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choice, zone: tzinfo) -> dict[str, Any]:
     numbers = Numbers()
-    for row in rows(record):
+    for row in rows(record, choice):
         numbers.add(row)
-    rejects = _rejects(record, numbers.last)
-    failed = [row for verdict in ("error", "skipped") for row in record.latest(verdict, FAILED)]
+    rejects = _rejects(record, choice, numbers.last)
     pictured = report_pictures.thumbnails(record.out, rejects)
     cards = [
         Card(
@@ -78,7 +79,7 @@ def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo
             report_pictures.links(record.out, page, row),
             report_pictures.kept(record.out, row),
         )
-        for row in [*rejects, *numbers.questioned[-FAILED:], *failed]
+        for row in [*rejects, *(row for kept in numbers.newest.values() for row in reversed(kept))]
     ]
     script = (HERE / "report.js").read_text("utf-8")
     folder = Path(record.meta.get("folder of frames", record.out.resolve().name)).name
@@ -92,6 +93,7 @@ def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo
         "meta": {name: value for name, value in record.meta.items() if name not in ("schema", CHECKPOINT)},
         "version": __version__,
         "numbers": numbers,
+        **_period(choice, zone),
         "span": [
             _local(datetime.fromtimestamp(seconds, zone), zone) for seconds in numbers.times[:1] + numbers.times[-1:]
         ],
@@ -110,11 +112,23 @@ def _content(record: Record, page: Path, manifest: Manifest | None, zone: tzinfo
     }
 
 
-def _rejects(record: Record, last: int) -> list[Row]:
+def _rejects(record: Record, choice: Choice, last: int) -> list[Row]:
     """Highest score first. last: rows that came since the others were counted are left out."""
-    found = (row for row in rows(record) if row["verdict"] == "anomaly" and row["id"] <= last)
+    found = (row for row in rows(record, choice) if row["verdict"] == "anomaly" and row["id"] <= last)
     return heapq.nlargest(REJECTS, found, key=lambda row: (float(row["score"]), float(row["margin"]), int(row["id"])))
 
 
 def _local(time: datetime, zone: tzinfo) -> str:
     return time.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _period(choice: Choice, zone: tzinfo) -> dict[str, str]:
+    """within: in words, in local time. options: that choose the same for edge-detect results. Both are empty for all there is."""
+    asked = {"since": choice.since, "until": choice.until}
+    limits = {name: at for name, at in asked.items() if at}
+    words = {"since": "from {} on", "until": "before {}"}
+    local = {name: _local(datetime.fromisoformat(at), zone).removesuffix(":00") for name, at in limits.items()}
+    return {
+        "within": " and ".join(words[name].format(at) for name, at in local.items()),
+        "options": "".join(f" --{name} {at}" for name, at in limits.items()),
+    }

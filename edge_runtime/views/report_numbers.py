@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +13,8 @@ VERDICTS = ("good", "anomaly", "error", "skipped")
 QUANTILES = (50, 90, 99)
 NAMED = 100
 """Frames that are listed for each reason."""
+KEPT = 500
+"""Newest rows that are kept of each kind, so that the page can show them."""
 
 
 def percent(count: int, total: int) -> str:
@@ -60,8 +62,8 @@ class Tested:
 @dataclass(slots=True)
 class Numbers:
     """times: seconds since 1970, and verdicts: index into VERDICTS, of every row. scores: of the frames that were judged.
-    elapsed_ms: stage -> of every row that has it; `total` the sum. marks: (verdict, mark). questioned: good frames that
-    somebody marked. last: the highest id."""
+    elapsed_ms: stage -> of every row that has it; `total` the sum. marks: (verdict, mark). newest: rows to be shown:
+    good ones that somebody marked, errors, skipped ones. last: the highest id."""
 
     counts: Counter[str] = field(default_factory=Counter)
     times: "array[float]" = field(default_factory=lambda: array("d"))
@@ -73,7 +75,9 @@ class Numbers:
     control: Tested = field(default_factory=Tested)
     marks: Counter[tuple[str, str]] = field(default_factory=Counter)
     cameras: set[str] = field(default_factory=set)
-    questioned: list[Row] = field(default_factory=list)
+    newest: dict[str, deque[Row]] = field(
+        default_factory=lambda: {verdict: deque(maxlen=KEPT) for verdict in ("good", "error", "skipped")}
+    )
     threshold: float | None = None
     last: int = 0
 
@@ -99,8 +103,8 @@ class Numbers:
             self.control.add(row["proof"]["control"])
         if row["mark"] is not None:
             self.marks[verdict, row["mark"]["mark"]] += 1
-            if verdict == "good":
-                self.questioned.append(row)
+        if row["error"] is not None or (verdict == "good" and row["mark"] is not None):
+            self.newest[verdict].append(row)
 
     def _add_reason(self, frame: str, message: str, verdict: str) -> None:
         parts = re.split(r"(\d[\d,.]*)", message)

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import importlib.util
+import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -77,6 +79,80 @@ def tallied(*inspections: Inspection, times: list[datetime] | None = None) -> Nu
         row = {"id": number + 1, **to_row(inspection, outs.MODEL, None, {}), "mark": None}
         numbers.add(row | ({"inspected_at": times[number].isoformat()} if times else {}))
     return numbers
+
+
+@pytest.fixture
+def three_days(tmp_path: Path) -> Path:
+    """A pass, a reject and an error, two of the first day's, with the reject on the last moment before the third."""
+    out = outs.make(tmp_path / "OUT", outs.good("a.jpg"), outs.reject("b.jpg"), outs.error("c.jpg"), outs.good("d.jpg"))
+    outs.set_times(
+        out,
+        [
+            "2026-11-22T23:59:59.999Z",
+            "2026-11-23T00:00:00.000Z",
+            "2026-11-24T23:59:59.999Z",
+            "2026-11-25T00:00:00.000Z",
+        ],
+    )
+    return out
+
+
+@pytest.mark.parametrize(
+    ("period", "name", "within", "frames"),
+    [
+        ("--since 2026-11-23 --until 2026-11-24", "from-2026-11-23-to-2026-11-24",
+         "from 2026-11-23 00:00 on and before 2026-11-25 00:00", "bc"),
+        ("--since 2026-11-23 --until 2026-11-23", "from-2026-11-23-to-2026-11-23",
+         "from 2026-11-23 00:00 on and before 2026-11-24 00:00", "b"),
+        ("--since 2026-11-24T23:59:59.999", "from-2026-11-24T235959999", "from 2026-11-24 23:59:59 on", "cd"),
+        ("--until 2026-11-23T02:00+02:00", "to-2026-11-23T0200+0200", "before 2026-11-23 00:00", "a"),
+    ],
+)  # fmt: skip
+def test_a_period_has_a_page_of_its_own(
+    three_days: Path, edge_detect: Run, period: str, name: str, within: str, frames: str
+) -> None:
+    """A day is in it from its beginning to its end, a time with --until is not: what begins then belongs to the next page."""
+    whole = page(three_days).source
+    made = edge_detect("report", "OUT", *period.split(), env=os.environ | {"TZ": "UTC"})
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.strip() == str(Path(f"OUT/report-{name}.html"))
+    shown = Page(three_days / f"report-{name}.html")
+    assert f"Only what was inspected {within}." in shown.says
+    assert f"<b>{len(frames)}</b> inspected" in shown.source and shown.all("title")[0]["text"].endswith(f", {within}")
+    assert {card["data-name"] for card in shown.all("article")} == {f"{each}.jpg" for each in frames} & {
+        "b.jpg",
+        "c.jpg",
+    }
+    found = edge_detect("results", "OUT", *period.split()).stdout.splitlines()
+    assert [json.loads(line)["frame"] for line in found] == [f"{each}.jpg" for each in frames]
+    assert (three_days / "report.html").read_text("utf-8") == whole and "Only what" not in whole
+
+
+def test_a_period_without_results_says_so(three_days: Path, edge_detect: Run) -> None:
+    made = edge_detect("report", "OUT", "--since", "2026-12-01", "-o", "december.html")
+    assert made.returncode == 0 and made.stdout.strip() == "december.html"
+    assert made.stderr == "OUT: nothing was inspected in this period, and the page says so\n"
+    says = Page(three_days.parent / "december.html").says
+    assert "Nothing was inspected in this period." in says and "yet" not in says
+
+
+@pytest.mark.parametrize("command", ["report", "results"])
+@pytest.mark.parametrize(
+    ("period", "said"),
+    [
+        ("--since yesterday", "--since yesterday: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"),
+        ("--until 2026-11-31", "--until 2026-11-31: no time; expected ISO 8601"),
+        ("--until 9999-12-31", "--until 9999-12-31: no time; expected ISO 8601"),
+        ("--since 2026-11-24 --until 2026-11-23", "--until 2026-11-23: is not after --since 2026-11-24; expected a later day"),
+        ("--since 2026-11-24T06:00 --until 2026-11-24T06:00", "--until 2026-11-24T06:00: is not after --since"),
+    ],
+)  # fmt: skip
+def test_what_is_no_period_is_told_in_one_line(
+    three_days: Path, edge_detect: Run, command: str, period: str, said: str
+) -> None:
+    refused = edge_detect(command, "OUT", *period.split())
+    assert refused.returncode == 2 and said in refused.stderr and len(refused.stderr.splitlines()) == 1
+    assert refused.stdout == "" and not list(three_days.glob("*.html"))
 
 
 def test_the_page_needs_no_other_file_and_no_network(tmp_path: Path) -> None:
