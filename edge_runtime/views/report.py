@@ -4,7 +4,7 @@ import base64
 import hashlib
 import heapq
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edge_runtime.line.lines import CHECKPOINT
 from edge_runtime.line.record import Record, Row
 from edge_runtime.manifest import Manifest
 from edge_runtime.views import output, report_charts, report_pictures
+from edge_runtime.views.clock import Clock
 from edge_runtime.views.formats import ALL, Choice, rows
 from edge_runtime.views.report_numbers import QUANTILES, Numbers, percent
 
@@ -44,7 +45,7 @@ def write(out: Path, page: Path, model: Path | None, choice: Choice = ALL) -> in
     model's, OutputError where the page can't be written."""
     with Record(out) as record:
         manifest = _manifest(record, model)
-        content = _content(record, page, manifest, choice, datetime.now().astimezone().tzinfo or UTC)
+        content = _content(record, page, manifest, choice)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -65,8 +66,9 @@ def _manifest(record: Record, path: Path | None) -> Manifest | None:
     return model.manifest
 
 
-def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choice, zone: tzinfo) -> dict[str, Any]:
-    numbers = Numbers()
+def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choice) -> dict[str, Any]:
+    clock = Clock()
+    numbers = Numbers(clock)
     for row in rows(record, choice):
         numbers.add(row)
     rejects = _rejects(record, choice, numbers.last)
@@ -74,7 +76,7 @@ def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choi
     cards = [
         Card(
             row,
-            _local(datetime.fromisoformat(row["inspected_at"]), zone),
+            clock.says(row["inspected_at"]),
             pictured.get(row["id"]),
             report_pictures.links(record.out, page, row),
             report_pictures.kept(record.out, row),
@@ -93,13 +95,11 @@ def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choi
         "meta": {name: value for name, value in record.meta.items() if name not in ("schema", CHECKPOINT)},
         "version": __version__,
         "numbers": numbers,
-        **_period(choice, zone),
-        "span": [
-            _local(datetime.fromtimestamp(seconds, zone), zone) for seconds in numbers.times[:1] + numbers.times[-1:]
-        ],
-        "made": _local(datetime.now(zone), zone),
-        "zone": f"UTC{datetime.now(zone).isoformat()[-6:]}",
-        "charts": report_charts.charts(numbers, zone),
+        **_period(choice, clock),
+        "span": numbers.span and [clock.says(moment) for moment in numbers.span],
+        "made": clock.says(datetime.now(UTC)),
+        "clock": clock,
+        "charts": report_charts.charts(numbers),
         "plot": report_charts,
         "percentiles": {percent: needed(percent) for percent in QUANTILES},
         "cards": cards,
@@ -118,16 +118,12 @@ def _rejects(record: Record, choice: Choice, last: int) -> list[Row]:
     return heapq.nlargest(REJECTS, found, key=lambda row: (float(row["score"]), float(row["margin"]), int(row["id"])))
 
 
-def _local(time: datetime, zone: tzinfo) -> str:
-    return time.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _period(choice: Choice, zone: tzinfo) -> dict[str, str]:
+def _period(choice: Choice, clock: Clock) -> dict[str, str]:
     """within: in words, in local time. options: that choose the same for edge-detect results. Both are empty for all there is."""
     asked = {"since": choice.since, "until": choice.until}
     limits = {name: at for name, at in asked.items() if at}
     words = {"since": "from {} on", "until": "before {}"}
-    local = {name: _local(datetime.fromisoformat(at), zone).removesuffix(":00") for name, at in limits.items()}
+    local = {name: clock.says(at).removesuffix(":00") for name, at in limits.items()}
     return {
         "within": " and ".join(words[name].format(at) for name, at in local.items()),
         "options": "".join(f" --{name} {at}" for name, at in limits.items()),

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -43,13 +43,13 @@ class Chart:
     line: tuple[float, str] | None = None
 
 
-def charts(numbers: Numbers, zone: tzinfo) -> list[Chart]:
-    """None where there is nothing to draw. zone: of the times."""
+def charts(numbers: Numbers) -> list[Chart]:
+    """None where there is nothing to draw."""
     if not numbers.total:
         return []
-    starts, step, counts = _over_time(numbers, zone)
-    labels = [_moment(start, zone) for start in starts]
-    ticks = _time_ticks(starts, step, zone)
+    starts, step, counts = _over_time(numbers)
+    labels = [_moment(start) for start in starts]
+    ticks = _time_ticks(starts, step)
     drawn = [
         _totals(counts, labels, ticks, _named(step)),
         _rates(counts, labels, ticks, _named(step)),
@@ -57,20 +57,20 @@ def charts(numbers: Numbers, zone: tzinfo) -> list[Chart]:
     return [*drawn, _scores(numbers)] if numbers.judged else drawn[:1]
 
 
-def _over_time(numbers: Numbers, zone: tzinfo) -> tuple[list[float], int, Counts]:
-    """(starts of the spans of time, their length in seconds, (spans, verdicts) frames). Spans begin at round local times."""
+def _over_time(numbers: Numbers) -> tuple[list[int], int, Counts]:
+    """(starts of the spans of time, their length in seconds, (spans, verdicts) frames). Spans begin at round times of the clock; an
+    hour that it showed twice is one."""
     times = np.array(numbers.times)
-    shift = (datetime.now(zone).utcoffset() or timedelta()).total_seconds()
-    first, last = float(times.min()) + shift, float(times.max()) + shift
+    first, last = float(times.min()), float(times.max())
     step = next((step for step in STEPS_S if last // step - first // step < MAX_BARS), STEPS_S[-1])
     while last // step - first // step >= MAX_BARS:
         step *= 2
     begin = int(first // step)
     spans = int(last // step) - begin + 1
-    index = np.floor((times + shift) / step).astype(np.int64) - begin
+    index = np.floor(times / step).astype(np.int64) - begin
     cells = index * len(VERDICTS) + np.frombuffer(bytes(numbers.verdicts), np.uint8)
     counts = np.bincount(cells, minlength=spans * len(VERDICTS)).reshape(spans, len(VERDICTS))
-    return [(begin + span) * step - shift for span in range(spans)], step, counts
+    return [(begin + span) * step for span in range(spans)], step, counts
 
 
 def _totals(counts: Counts, labels: list[str], ticks: list[tuple[float, str]], step: str) -> Chart:
@@ -149,20 +149,20 @@ def _scale(highest: float, unit: str = "", least: float = 4.0) -> tuple[float, l
     return step * count, ticks
 
 
-def _time_ticks(starts: list[float], step: int, zone: tzinfo) -> list[tuple[float, str]]:
+def _time_ticks(starts: list[int], step: int) -> list[tuple[float, str]]:
     room = (RIGHT - LEFT) / max(len(starts), 8)
     days = starts[-1] - starts[0] >= 86_400
     form = "%Y-%m-%d" if step >= 86_400 else "%m-%d %H:%M" if days else "%H:%M" if step >= 60 else "%H:%M:%S"
     every = max(1, math.ceil(len(starts) / 5), math.ceil(84 / room))
     return [
-        (LEFT + room * span + room / 2, datetime.fromtimestamp(starts[span], zone).strftime(form))
+        (LEFT + room * span + room / 2, datetime.fromtimestamp(starts[span], UTC).strftime(form))
         for span in range(0, len(starts), every)
         if LEFT + room * span + room / 2 < RIGHT - 24
     ]
 
 
-def _moment(seconds: float, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00")
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00")
 
 
 def _named(step: int) -> str:

@@ -4,10 +4,11 @@ import re
 from array import array
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from edge_runtime.benchmark.statistics import percentile
 from edge_runtime.line.record import Row
+from edge_runtime.views.clock import Clock
 
 VERDICTS = ("good", "anomaly", "error", "skipped")
 QUANTILES = (50, 90, 99)
@@ -61,11 +62,14 @@ class Tested:
 
 @dataclass(slots=True)
 class Numbers:
-    """times: seconds since 1970, and verdicts: index into VERDICTS, of every row. scores: of the frames that were judged.
+    """times: seconds from 1970 to what the clock showed, and verdicts: index into VERDICTS, of every row. span: the earliest and the
+    latest moment, which clocks that were set back can make others than those of the first and the last row. scores: of the frames that were judged.
     elapsed_ms: stage -> of every row that has it; `total` the sum. marks: (verdict, mark). newest: rows to be shown:
     good ones that somebody marked, errors, skipped ones. last: the highest id."""
 
+    clock: Clock = field(default_factory=Clock)
     counts: Counter[str] = field(default_factory=Counter)
+    span: tuple[datetime, datetime] | None = None
     times: "array[float]" = field(default_factory=lambda: array("d"))
     verdicts: bytearray = field(default_factory=bytearray)
     scores: "array[float]" = field(default_factory=lambda: array("d"))
@@ -85,7 +89,7 @@ class Numbers:
         verdict = row["verdict"]
         self.last = row["id"]
         self.counts[verdict] += 1
-        self.times.append(datetime.fromisoformat(row["inspected_at"]).timestamp())
+        self._add_time(datetime.fromisoformat(row["inspected_at"]))
         self.verdicts.append(VERDICTS.index(verdict))
         if row["camera"] is not None:
             self.cameras.add(row["camera"])
@@ -105,6 +109,11 @@ class Numbers:
             self.marks[verdict, row["mark"]["mark"]] += 1
         if row["error"] is not None or (verdict == "good" and row["mark"] is not None):
             self.newest[verdict].append(row)
+
+    def _add_time(self, moment: datetime) -> None:
+        earliest, latest = self.span or (moment, moment)
+        self.span = min(earliest, moment), max(latest, moment)
+        self.times.append(self.clock.local(moment).replace(tzinfo=UTC).timestamp())
 
     def _add_reason(self, frame: str, message: str, verdict: str) -> None:
         parts = re.split(r"(\d[\d,.]*)", message)

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from edge_runtime.line.ledger import Ledger, to_row
 from edge_runtime.line.record import Record
 from edge_runtime.results import Inspection
 from edge_runtime.views import report, report_charts, report_pictures
+from edge_runtime.views.clock import Clock
 from edge_runtime.views.report_numbers import Numbers, percent
 from tests import outs, tiny
 from tests.conftest import Run
@@ -73,8 +74,8 @@ def page(out: Path, path: Path | None = None, model: Path | None = None) -> Page
     return Page(path)
 
 
-def tallied(*inspections: Inspection, times: list[datetime] | None = None) -> Numbers:
-    numbers = Numbers()
+def tallied(*inspections: Inspection, times: list[datetime] | None = None, zone: tzinfo = UTC) -> Numbers:
+    numbers = Numbers(Clock(zone))
     for number, inspection in enumerate(inspections):
         row = {"id": number + 1, **to_row(inspection, outs.MODEL, None, {}), "mark": None}
         numbers.add(row | ({"inspected_at": times[number].isoformat()} if times else {}))
@@ -343,9 +344,9 @@ def test_charts_count_every_frame_once_and_stay_within_their_frame(
 ) -> None:
     kinds = [outs.good("a"), outs.reject("a"), outs.error("a"), outs.skipped("a")]
     found = [kinds[number % 4] for number in range(len(times))]
-    numbers = tallied(*found, times=sorted(time.replace(tzinfo=UTC) for time in times))
+    numbers = tallied(*found, times=[time.replace(tzinfo=UTC) for time in times], zone=zone)
     numbers.threshold = score
-    drawn = report_charts.charts(numbers, zone)
+    drawn = report_charts.charts(numbers)
     for chart in drawn:
         for bar in chart.bars:
             assert bar.x >= report_charts.LEFT and bar.x + bar.width <= report_charts.RIGHT + 2
@@ -364,10 +365,46 @@ def test_charts_count_every_frame_once_and_stay_within_their_frame(
 def test_bars_begin_at_round_local_times() -> None:
     times = [datetime(2026, 11, 20, 22, 30, tzinfo=UTC) + timedelta(days=day) for day in range(40)]
     first, rates = report_charts.charts(
-        tallied(*[outs.reject("a.jpg", 0.5)] * 40, times=times), timezone(timedelta(hours=2))
+        tallied(*[outs.reject("a.jpg", 0.5)] * 40, times=times, zone=timezone(timedelta(hours=2)))
     )[:2]
     assert first.title == "Frames per day" and first.bars[0].says == "2026-11-21 00:00: 1 anomaly"
     assert len(first.bars) == 40 and rates.bars[0].says.endswith("1 of 1 rejected, 100 %")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="NOT RUN: Windows takes no time zone from the environment")
+def test_each_time_is_that_of_the_clock_at_that_moment(tmp_path: Path, edge_detect: Run) -> None:
+    """Summer ended on 25 October, at 01:00 UTC; then somebody set the clock back by days, so that the last row is not the latest."""
+    out = outs.make(tmp_path / "OUT", *(outs.reject(f"{number}.jpg") for number in range(4)))
+    outs.set_times(
+        out,
+        [
+            "2026-10-10T22:30:00.000Z",
+            "2026-10-25T00:30:00.000Z",
+            "2026-10-31T22:30:00.000Z",
+            "2026-10-12T10:00:00.000Z",
+        ],
+    )
+    made = edge_detect(
+        *("report", "OUT", "--since", "2026-10-10", "--until", "2026-11-01T00:00+01:00"), "-o", "page.html",
+        env=os.environ | {"TZ": "CET-1CEST,M3.5.0,M10.5.0/3"},
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    shown = Page(tmp_path / "page.html")
+    assert "from 2026-10-10 02:00 on and before 2026-11-01 00:00" in shown.says
+    assert "2026-10-11 00:30 to 2026-10-31 23:30, local time (UTC+01:00 and UTC+02:00)" in shown.says
+    for at in ("2026-10-11 00:30:00", "2026-10-25 02:30:00", "2026-10-31 23:30:00", "2026-10-12 12:00:00"):
+        assert f"{at}, margin" in shown.says
+    days = [
+        title["text"].partition(" 00:00: ")[0] for title in shown.all("title") if title["text"].endswith(" anomaly")
+    ]
+    assert days == ["2026-10-11", "2026-10-12", "2026-10-25", "2026-10-31"]
+
+
+@pytest.mark.parametrize("limit", ["--since=0001-01-01", "--until=9999-12-30", "--since=0001-01-01T14:00+14:00"])
+@pytest.mark.parametrize("zone", ["XXX-14", "XXX+12"])
+def test_a_period_may_reach_as_far_as_times_do(three_days: Path, edge_detect: Run, limit: str, zone: str) -> None:
+    made = edge_detect("report", "OUT", limit, env=os.environ | {"TZ": zone})
+    assert (made.returncode, made.stderr) == (0, "")
 
 
 def test_the_model_says_what_it_promises_and_another_one_is_refused(tmp_path: Path, edge_detect: Run) -> None:
