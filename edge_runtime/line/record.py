@@ -37,6 +37,7 @@ COUNTED = 200_000
 _COUNTING = """
 SELECT i.source, coalesce(f.inspection, max(i.id)) FROM inspections i LEFT JOIN files f ON f.source = i.source
 """
+_WITHIN = "i.id <= :last AND i.inspected_at >= :since AND (:until = '' OR i.inspected_at < :until)"
 
 
 def stamp(moment: datetime, timespec: str = "milliseconds") -> str:
@@ -194,6 +195,27 @@ class Record:
             (after, end, since),
         )
         return end, end == last, Counter({(camera, verdict): count for camera, verdict, count in found})
+
+    def names(self, last: int, since: str = "", until: str = "") -> int:
+        """How many frames, told apart by their names, the rows up to `last` are of. since, until: the first moment and the first
+        one after the last, as for counts(). Raises UsageError, as rows()."""
+        asked = {"last": last, "since": since, "until": until}
+        with self._reading():
+            found = self._db.execute(f"SELECT count(DISTINCT i.source) FROM inspections i WHERE {_WITHIN}", asked)
+            return int(found.fetchone()[0])
+
+    def judged_later(self, last: int, since: str = "", until: str = "") -> Counter[str]:
+        """Of the same rows those whose frame could not be judged, or was skipped, and has a later row that judges it: how many,
+        per verdict."""
+        asked = {"last": last, "since": since, "until": until}
+        with self._reading():
+            found = self._db.execute(
+                f"SELECT i.verdict, count(*) FROM inspections i WHERE i.verdict IN ('error', 'skipped') AND {_WITHIN} "
+                "AND EXISTS (SELECT 1 FROM inspections WHERE source = i.source AND id > i.id AND verdict IN "
+                "('good', 'anomaly')) GROUP BY i.verdict",
+                asked,
+            )
+            return Counter(dict(found.fetchall()))
 
     def mark(self, number: int, mark: Mark, who: str) -> Row:
         """Say whether the verdict of a row was right; the last mark counts. who: see named(). Returns the row with it.

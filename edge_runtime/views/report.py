@@ -95,6 +95,8 @@ def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choi
         "meta": {name: value for name, value in record.meta.items() if name not in ("schema", CHECKPOINT)},
         "version": __version__,
         "numbers": numbers,
+        "names": record.names(numbers.last, choice.since, choice.until),
+        "judged_later": record.judged_later(numbers.last, choice.since, choice.until),
         **_period(choice, clock),
         "span": numbers.span and [clock.says(moment) for moment in numbers.span],
         "made": clock.says(datetime.now(UTC)),

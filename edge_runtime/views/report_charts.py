@@ -58,7 +58,7 @@ def charts(numbers: Numbers) -> list[Chart]:
 
 
 def _over_time(numbers: Numbers) -> tuple[list[int], int, Counts]:
-    """(starts of the spans of time, their length in seconds, (spans, verdicts) frames). Spans begin at round times of the clock; an
+    """(starts of the spans of time, their length in seconds, (spans, verdicts) results). Spans begin at round times of the clock; an
     hour that it showed twice is one."""
     times = np.array(numbers.times)
     first, last = float(times.min()), float(times.max())
@@ -85,7 +85,7 @@ def _totals(counts: Counts, labels: list[str], ticks: list[tuple[float, str]], s
                 bars.append(_bar(span, len(labels), base, height, verdict, f"{labels[span]}: {told}"))
                 base -= height
     legend = tuple(verdict for verdict, count in zip(VERDICTS, counts.sum(axis=0), strict=True) if count)
-    return Chart(f"Frames per {step}", "", legend, bars, ticks, y_ticks)
+    return Chart(f"Results per {step}", "", legend, bars, ticks, y_ticks)
 
 
 def _rates(counts: Counts, labels: list[str], ticks: list[tuple[float, str]], step: str) -> Chart:
@@ -100,7 +100,7 @@ def _rates(counts: Counts, labels: list[str], ticks: list[tuple[float, str]], st
         for span, (bad, judged) in enumerate(shares)
         if judged
     ]
-    return Chart(f"Rejected, per {step}", "share of the frames that were judged", (), bars, ticks, y_ticks)
+    return Chart(f"Rejected, per {step}", "share of what was judged", (), bars, ticks, y_ticks)
 
 
 def _scores(numbers: Numbers) -> Chart:
@@ -122,12 +122,12 @@ def _scores(numbers: Numbers) -> Chart:
         if count:
             left, right = _across(low), _across(high)
             kind = "good" if low < threshold else "anomaly"
-            says = f"score {low:.3f} to {high:.3f}: {count:,} frames"
+            says = f"score {low:.3f} to {high:.3f}: {count:,} results"
             bars.append(Bar(left, BOTTOM - height(count), max(1.5, right - left - 1), height(count), kind, says))
     y_ticks = [(BOTTOM - height(10**power), f"{10**power:,}") for power in range(int(decades) + 1)]
     x_ticks = [(_across(share), f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)]
     line = (_across(threshold), f"threshold {threshold:.3f}")
-    return Chart("Scores and threshold", "frames per score, on a logarithmic scale", (), bars, x_ticks, y_ticks, line)
+    return Chart("Scores and threshold", "results per score, on a logarithmic scale", (), bars, x_ticks, y_ticks, line)
 
 
 def _across(share: float) -> float:

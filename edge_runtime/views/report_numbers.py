@@ -64,7 +64,7 @@ class Tested:
 class Numbers:
     """times: seconds from 1970 to what the clock showed, and verdicts: index into VERDICTS, of every row. span: the earliest and the
     latest moment, which clocks that were set back can make others than those of the first and the last row. scores: of the frames that were judged.
-    elapsed_ms: stage -> of every row that has it; `total` the sum. marks: (verdict, mark). newest: rows to be shown:
+    elapsed_ms: stage -> of every row that has it; `total` the sum. marks: (verdict, mark). cameras: name, empty for none, -> results per verdict and per mark. newest: rows to be shown:
     good ones that somebody marked, errors, skipped ones. last: the highest id."""
 
     clock: Clock = field(default_factory=Clock)
@@ -78,7 +78,7 @@ class Numbers:
     without_boxes: Tested = field(default_factory=Tested)
     control: Tested = field(default_factory=Tested)
     marks: Counter[tuple[str, str]] = field(default_factory=Counter)
-    cameras: set[str] = field(default_factory=set)
+    cameras: dict[str, Counter[str]] = field(default_factory=dict)
     newest: dict[str, deque[Row]] = field(
         default_factory=lambda: {verdict: deque(maxlen=KEPT) for verdict in ("good", "error", "skipped")}
     )
@@ -91,8 +91,8 @@ class Numbers:
         self.counts[verdict] += 1
         self._add_time(datetime.fromisoformat(row["inspected_at"]))
         self.verdicts.append(VERDICTS.index(verdict))
-        if row["camera"] is not None:
-            self.cameras.add(row["camera"])
+        camera = self.cameras.setdefault(row["camera"] or "", Counter())
+        camera[verdict] += 1
         if row["score"] is not None:
             self.scores.append(row["score"])
             self.threshold = row["threshold"]
@@ -107,6 +107,7 @@ class Numbers:
             self.control.add(row["proof"]["control"])
         if row["mark"] is not None:
             self.marks[verdict, row["mark"]["mark"]] += 1
+            camera[row["mark"]["mark"]] += 1
         if row["error"] is not None or (verdict == "good" and row["mark"] is not None):
             self.newest[verdict].append(row)
 

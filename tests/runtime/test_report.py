@@ -118,8 +118,8 @@ def test_a_period_has_a_page_of_its_own(
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.strip() == str(Path(f"OUT/report-{name}.html"))
     shown = Page(three_days / f"report-{name}.html")
-    assert f"Only what was inspected {within}." in shown.says
-    assert f"<b>{len(frames)}</b> inspected" in shown.source and shown.all("title")[0]["text"].endswith(f", {within}")
+    assert f"Only results {within}." in shown.says
+    assert f"{len(frames)} result" in shown.says and shown.all("title")[0]["text"].endswith(f", {within}")
     assert {card["data-name"] for card in shown.all("article")} == {f"{each}.jpg" for each in frames} & {
         "b.jpg",
         "c.jpg",
@@ -300,7 +300,7 @@ def test_errors_stand_together_by_reason(tmp_path: Path) -> None:
     [
         ([], "Nothing was inspected yet."),
         ([outs.error("a.jpg"), outs.error("b.jpg")], "No frame could be judged. 2 frames could not be judged"),
-        ([outs.skipped("a.jpg")], "No frame could be judged. 1 frame came faster"),
+        ([outs.skipped("a.jpg")], "No frame could be judged. 1 frame came too fast"),
         ([outs.good("a.jpg")], "0 of 1 frame rejected, 0 %."),
         ([outs.reject("a.jpg")], "1 of 1 frame rejected, 100 %."),
     ],
@@ -367,7 +367,7 @@ def test_bars_begin_at_round_local_times() -> None:
     first, rates = report_charts.charts(
         tallied(*[outs.reject("a.jpg", 0.5)] * 40, times=times, zone=timezone(timedelta(hours=2)))
     )[:2]
-    assert first.title == "Frames per day" and first.bars[0].says == "2026-11-21 00:00: 1 anomaly"
+    assert first.title == "Results per day" and first.bars[0].says == "2026-11-21 00:00: 1 anomaly"
     assert len(first.bars) == 40 and rates.bars[0].says.endswith("1 of 1 rejected, 100 %")
 
 
@@ -426,6 +426,63 @@ def test_the_model_says_what_it_promises_and_another_one_is_refused(tmp_path: Pa
     assert refused.returncode == 2 and "did not make these results" in refused.stderr
     with pytest.raises(UsageError, match="holds no results"):
         page(tmp_path / "frames")
+
+
+def test_results_are_not_called_frames_where_a_frame_has_several(tmp_path: Path, edge_detect: Run) -> None:
+    """Three frames: one written again, one completed later, one passed over and judged later; a fourth was never whole."""
+    outs.make(
+        tmp_path / "OUT",
+        outs.good("again.jpg"),
+        outs.error("late.jpg"),
+        outs.error("torn.jpg"),
+        outs.skipped("fast.jpg"),
+        outs.reject("again.jpg"),
+        outs.good("late.jpg"),
+        outs.good("fast.jpg"),
+    )
+    assert edge_detect("report", "OUT").returncode == 0
+    shown = Page(tmp_path / "OUT" / "report.html")
+    assert "1 reject among 4 verdicts, 25 %. 7 results of 4 frames: one that was written again" in shown.says
+    assert "2 times a frame could not be judged; why. Judged later: 1." in shown.says
+    assert "1 time a frame came too fast to be judged; which. Judged later: 1." in shown.says
+    assert "7 results" in " ".join(shown.says.split("Judged later: 1.")[2].split()[:2])
+    assert "inspected" not in shown.says and not re.search(r"\d frames? (rejected|could)|Frames per", shown.says)
+
+
+def test_where_each_frame_has_one_result_they_are_frames(tmp_path: Path) -> None:
+    says = page(outs.make(tmp_path / "OUT", outs.good("a.jpg"), outs.reject("b.jpg"), outs.error("c.jpg"))).says
+    assert "1 of 2 frames rejected, 50 %. 1 frame could not be judged; why. 3 results 1 passed" in says
+    assert "Judged later" not in says and "verdicts" not in says
+
+
+def test_cameras_have_figures_of_their_own(tmp_path: Path, edge_detect: Run) -> None:
+    strange = "<svg onload=alert(1)>"
+    found = {
+        "cam1": [outs.good("cam1/a"), outs.good("cam1/b"), outs.reject("cam1/c"), outs.error("cam1/d")],
+        strange: [outs.reject(f"{strange}/a"), outs.skipped(f"{strange}/b")],
+    }
+    with Ledger(tmp_path / "OUT", outs.IDENTITY) as ledger:
+        for camera, inspections in found.items():
+            for inspection in inspections:
+                ledger.commit(inspection, camera, {})
+    with Record(tmp_path / "OUT") as record:
+        record.mark(1, "wrong", "Petra")
+        record.mark(3, "right", "Petra")
+    assert edge_detect("report", "OUT").returncode == 0
+    shown = Page(tmp_path / "OUT" / "report.html")
+    table = re.search(r'<table class="count cameras">.*?</table>', shown.source, re.DOTALL)
+    assert table is not None
+    cells = [re.findall(r"<t[hd]>(.*?)</t[hd]>", line) for line in table[0].split("<tr>")[1:]]
+    assert cells == [
+        ["camera", "judged", "passed", "rejected", "share", "errors", "skipped", "marked wrong"],
+        ["&lt;svg onload=alert(1)&gt;", "1", "0", "1", "100 %", "0", "1", "0"],
+        ["cam1", "3", "2", "1", "33.3 %", "1", "0", "1"],
+    ]
+    assert "<svg onload" not in shown.source
+
+
+def test_a_single_camera_needs_no_table(tmp_path: Path) -> None:
+    assert "Cameras" not in page(outs.make(tmp_path / "OUT", outs.good("a.jpg"), camera="cam1")).says
 
 
 @pytest.fixture(scope="module")
