@@ -28,9 +28,9 @@ def report(
     since: Since = "",
     until: Until = "",
 ) -> None:
-    """Write all results, or those of a period, as one page that needs no network.
+    """Write all results, or a period's, as one page.
 
-    Totals, scores and threshold, times, errors with their reasons, and every reject with its picture.
+    Totals, scores and threshold, times, errors with their reasons, and every reject with its picture. It needs no network.
 
     Example: edge-detect report OUT -m part.onnx --since 2026-11-23 --until 2026-11-29
     """

@@ -156,6 +156,12 @@ class Record:
             found = self._db.execute(f"{_SELECT} WHERE i.id IN (SELECT inspection FROM marks) ORDER BY i.id")
             return [_row(one) for one in found]
 
+    def marks(self, number: int) -> list[dict[str, str]]:
+        """All marks of a row, the one that counts first. Raises UsageError, as rows()."""
+        with self._reading():
+            found = self._db.execute("SELECT mark, who, at FROM marks WHERE inspection = ? ORDER BY id DESC", (number,))
+            return [{"mark": mark, "who": who, "at": at} for mark, who, at in found]
+
     def latest(self, verdict: str, limit: int, camera: str | None = None) -> list[Row]:
         """The last rows with this verdict, newest first. camera: of this one alone, as far as NEAR rows with the verdict go back."""
         if camera is None:

@@ -31,13 +31,14 @@ HERE = Path(__file__).parent
 @dataclass(frozen=True, slots=True)
 class Card:
     """One frame of the gallery. at: local time. small: its picture, in this page. pictures: (kind, address) of the full ones. kept: where
-    in OUT the file of a frame lies that could not be judged."""
+    in OUT the file of a frame lies that could not be judged. marks: (mark, by whom and when), the one that counts first."""
 
     row: Row
     at: str
     small: report_pictures.Thumbnail | None
     pictures: list[tuple[str, str]]
     kept: str | None
+    marks: list[tuple[str, str]]
 
 
 def write(out: Path, page: Path, model: Path | None, choice: Choice = ALL) -> int:
@@ -73,16 +74,8 @@ def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choi
         numbers.add(row)
     rejects = _rejects(record, choice, numbers.last)
     pictured = report_pictures.thumbnails(record.out, rejects)
-    cards = [
-        Card(
-            row,
-            clock.says(row["inspected_at"]),
-            pictured.get(row["id"]),
-            report_pictures.links(record.out, page, row),
-            report_pictures.kept(record.out, row),
-        )
-        for row in [*rejects, *(row for kept in numbers.newest.values() for row in reversed(kept))]
-    ]
+    shown = [*rejects, *(row for kept in numbers.newest.values() for row in reversed(kept))]
+    cards = [_card(record, page, clock, row, pictured.get(row["id"])) for row in shown]
     script = (HERE / "report.js").read_text("utf-8")
     folder = Path(record.meta.get("folder of frames", record.out.resolve().name)).name
     return {
@@ -112,6 +105,18 @@ def _content(record: Record, page: Path, manifest: Manifest | None, choice: Choi
         "style": (HERE / "report.css").read_text("utf-8"),
         "percent": percent,
     }
+
+
+def _card(record: Record, page: Path, clock: Clock, row: Row, small: report_pictures.Thumbnail | None) -> Card:
+    marks = record.marks(row["id"]) if row["mark"] else []
+    return Card(
+        row,
+        clock.says(row["inspected_at"]),
+        small,
+        report_pictures.links(record.out, page, row),
+        report_pictures.kept(record.out, row),
+        [(mark["mark"], f"{mark['who'] or 'someone'}, {clock.says(mark['at'])}") for mark in marks],
+    )
 
 
 def _rejects(record: Record, choice: Choice, last: int) -> list[Row]:

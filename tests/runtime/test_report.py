@@ -7,7 +7,9 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +25,7 @@ from msgspec import structs
 
 from edge_runtime.errors import UsageError
 from edge_runtime.line.ledger import Ledger, to_row
-from edge_runtime.line.record import Record
+from edge_runtime.line.record import LEDGER, Record
 from edge_runtime.results import Inspection
 from edge_runtime.views import report, report_charts, report_pictures
 from edge_runtime.views.clock import Clock
@@ -240,6 +242,29 @@ def test_rejects_come_by_score_with_their_pictures_boxes_and_marks(tmp_path: Pat
     assert "50 % of the 2 rejects that were judged again pass once what is in their boxes is replaced" in shown.says
 
 
+def test_a_mark_that_was_changed_is_shown_with_what_it_was_and_when(tmp_path: Path, edge_detect: Run) -> None:
+    outs.make(tmp_path / "OUT", outs.reject("a.jpg"), outs.good("b.jpg"), outs.reject("c.jpg"))
+    for mark, who, *frames in (
+        ("right", "Bob", "a.jpg", "b.jpg"),
+        ("wrong", "<b>Ann", "a.jpg"),
+        ("wrong", "Cem", "a.jpg"),
+    ):
+        assert edge_detect("mark", "OUT", mark, *frames, "--who", who).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "OUT" / LEDGER, isolation_level=None)) as db:
+        db.execute("UPDATE marks SET at = '2026-11-30T11:00:0' || id || 'Z'")
+    assert edge_detect("report", "OUT", env=os.environ | {"TZ": "UTC"}).returncode == 0
+    shown = Page(tmp_path / "OUT" / "report.html")
+    assert [found["text"] for found in shown.all("p") if "mark " in found.get("class", "")] == [
+        "✕ marked wrong by Cem, 2026-11-30 11:00:04",
+        "✓ marked right by Bob, 2026-11-30 11:00:02",
+    ]
+    assert [found["text"] for found in shown.all("p") if found["text"].startswith("before: ")] == [
+        "before: wrong by <b>Ann, 2026-11-30 11:00:03",
+        "before: right by Bob, 2026-11-30 11:00:01",
+    ]
+    assert "1 of 1 marked rejects were wrong" in shown.says  # the last one counts
+
+
 def test_a_good_frame_that_somebody_marked_is_in_the_gallery(tmp_path: Path) -> None:
     out = outs.make(tmp_path / "OUT", outs.good("escaped.jpg"), outs.good("fine.jpg"))
     with Record(out) as record:
@@ -391,7 +416,7 @@ def test_each_time_is_that_of_the_clock_at_that_moment(tmp_path: Path, edge_dete
     assert made.returncode == 0, made.stderr
     shown = Page(tmp_path / "page.html")
     assert "from 2026-10-10 02:00 on and before 2026-11-01 00:00" in shown.says
-    assert "2026-10-11 00:30 to 2026-10-31 23:30, local time (UTC+01:00 and UTC+02:00)" in shown.says
+    assert "2026-10-11 00:30 to 2026-10-31 23:30. Times are local (UTC+01:00 and UTC+02:00)" in shown.says
     for at in ("2026-10-11 00:30:00", "2026-10-25 02:30:00", "2026-10-31 23:30:00", "2026-10-12 12:00:00"):
         assert f"{at}, margin" in shown.says
     days = [
@@ -500,6 +525,8 @@ def browser() -> Iterator[Any]:
 def test_filters_and_sorting_work_in_a_browser_from_a_file(tmp_path: Path, browser: Any, width: int) -> None:
     many = [outs.reject(f"cam/{n:03}.jpg", 0.5 + n / 400) for n in range(130)]
     out = outs.make(tmp_path / "OUT", *many, outs.error("cam/empty.jpg"), pictures=True)
+    with Ledger(out, outs.IDENTITY) as ledger:
+        ledger.commit(outs.good("right-hand-side/a.jpg"), "right-hand-side", {})
     with Record(out) as record:
         record.mark(130, "wrong", "Petra")
     report.write(out, out / report.NAME, None)
@@ -531,5 +558,7 @@ def test_filters_and_sorting_work_in_a_browser_from_a_file(tmp_path: Path, brows
     tab.get_by_label("Show").select_option("error")
     assert names() == ["empty.jpg"] and tab.text_content(".card").strip().startswith("cam/empty.jpg is empty")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    cameras = "document.querySelector('.cameras')"
+    assert tab.evaluate(f"{cameras}.offsetWidth <= {cameras}.parentElement.clientWidth")
     assert complaints == []
     tab.close()
