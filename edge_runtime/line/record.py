@@ -37,6 +37,12 @@ COUNTED = 200_000
 _COUNTING = """
 SELECT i.source, coalesce(f.inspection, max(i.id)) FROM inspections i LEFT JOIN files f ON f.source = i.source
 """
+_JUDGED = """
+WITH judged AS (
+    SELECT source, max(id) AS last FROM inspections WHERE verdict IN ('good', 'anomaly')
+    AND source IN (SELECT source FROM inspections WHERE verdict IN ('error', 'skipped')) GROUP BY source)
+"""
+"""Of each frame that could not be judged once, the last row that judges it: looked up at once, as one name may have many rows."""
 _WITHIN = "i.id <= :last AND i.inspected_at >= :since AND (:until = '' OR i.inspected_at < :until)"
 
 
@@ -216,9 +222,8 @@ class Record:
         asked = {"last": last, "since": since, "until": until}
         with self._reading():
             found = self._db.execute(
-                f"SELECT i.verdict, count(*) FROM inspections i WHERE i.verdict IN ('error', 'skipped') AND {_WITHIN} "
-                "AND EXISTS (SELECT 1 FROM inspections WHERE source = i.source AND id > i.id AND verdict IN "
-                "('good', 'anomaly')) GROUP BY i.verdict",
+                f"{_JUDGED} SELECT i.verdict, count(*) FROM inspections i JOIN judged j ON j.source = i.source "
+                f"AND j.last > i.id WHERE i.verdict IN ('error', 'skipped') AND {_WITHIN} GROUP BY i.verdict",
                 asked,
             )
             return Counter(dict(found.fetchall()))
