@@ -38,7 +38,7 @@ ModelOption = Annotated[
 ]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of results that inspect or watch has made.")]
 Since = Annotated[
-    str, typer.Option(metavar="TIME", help="Only what was inspected from then on; ISO 8601, UTC unless it says else.")
+    str, typer.Option(metavar="TIME", help="Only what was inspected from then on; ISO 8601, local unless it says else.")
 ]
 Until = Annotated[
     str,
@@ -126,7 +126,7 @@ def period(since: str, until: str) -> tuple[str, str]:
 def _moment(option: str, text: str, stored: Callable[[str], str]) -> str:
     try:
         return stored(text)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise UsageError(
             f"{option} {text}: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"
         ) from None

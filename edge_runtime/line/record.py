@@ -47,22 +47,24 @@ _WITHIN = "i.id <= :last AND i.inspected_at >= :since AND (:until = '' OR i.insp
 
 
 def stamp(moment: datetime, timespec: str = "milliseconds") -> str:
-    """A time with an offset as results hold it: UTC, so that two compare as text."""
+    """A time, local where it has no offset, as results hold it: UTC, so that two compare as text."""
     return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def as_stored(text: str) -> str:
-    """Any ISO 8601 time, UTC unless it says else, as `inspected_at` is written; empty for all times. Raises ValueError, OverflowError
-    for what is none."""
+    """Any ISO 8601 time, local unless it says else, as `inspected_at` is written; empty for all times. Raises ValueError for what is
+    none."""
     if not text:
         return ""
-    moment = datetime.fromisoformat(text)
-    return stamp(moment.replace(tzinfo=moment.tzinfo or UTC))
+    try:
+        return stamp(datetime.fromisoformat(text))
+    except (OverflowError, OSError):  # beyond what there is, or what the system knows local time of
+        raise ValueError(text) from None
 
 
 def end_as_stored(text: str) -> str:
     """The first moment after a period that ends with this time, as as_stored() gives it: a day is in it to its end, a time is not."""
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         text = (date.fromisoformat(text) + timedelta(days=1)).isoformat()
     return as_stored(text)
 

@@ -75,7 +75,7 @@ def test_where_sums_are_cut_off_the_way_back_gets_other_kernels_as_well(
         return real(data, options, **kwargs)
 
     monkeypatch.setattr(runtime, "saturates", lambda: True)
-    monkeypatch.setattr(runtime.ort, "InferenceSession", session)
+    monkeypatch.setattr(ort, "InferenceSession", session)
     Model.from_bytes(file)
     proto = onnx.load(written)
     (branch,) = [node for node in proto.graph.node if node.op_type == "If"]
