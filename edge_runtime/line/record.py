@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -64,9 +64,13 @@ def as_stored(text: str) -> str:
 
 def end_as_stored(text: str) -> str:
     """The first moment after a period that ends with this time, as as_stored() gives it: a day is in it to its end, a time is not."""
-    with suppress(ValueError, OverflowError):
-        text = (date.fromisoformat(text) + timedelta(days=1)).isoformat()
-    return as_stored(text)
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return as_stored(text)
+    if day == date.max:
+        raise ValueError(text)
+    return as_stored((day + timedelta(days=1)).isoformat())
 
 
 def _opened(ledger: Path) -> tuple[sqlite3.Connection, dict[str, str]]:
