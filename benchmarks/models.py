@@ -125,6 +125,8 @@ def _random(width: float, side: int, images: "Image", loud: "Image") -> Any:
     model.get_layer("logits").set_weights([np.array([[-1, 1]], np.float32), np.zeros(2, np.float32)])
     asked = model.predict(np.concatenate([images, loud]), verbose=0)
     *quiet, apart = (asked[:, 1] - asked[:, 0]).tolist()
+    if min(quiet) <= apart <= max(quiet):
+        raise EdgeDetectError("noise looks like the other frames; no golden frame would be a reject")
     nearest = max(quiet) if apart > max(quiet) else min(quiet)
     scale = (LOUD - MARGIN) / (apart - nearest)
     shift = MARGIN / 2 - scale * nearest / 2

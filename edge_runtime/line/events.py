@@ -51,8 +51,8 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Status:
     """Of a watched folder, since this worker's start: seen = done + error + skipped + pending. lag_s: age of the oldest
-    frame that waits. unsearched: the folders in which frames can't be looked for, each with the reason. away: the same of cameras
-    whose whole folder can't be searched, by name; "" for a single folder."""
+    frame that waits to be read. not_whole: camera -> age of its oldest frame that was read in vain, as it is not whole yet. unsearched: the folders in which frames can't be looked for, each with the reason. away: the same of cameras
+    whose whole folder can't be searched. Cameras are named; a single folder's is ""."""
 
     seen: int
     done: int
@@ -62,6 +62,7 @@ class Status:
     lag_s: float
     unsearched: list[str] = field(default_factory=list)
     away: dict[str, str] = field(default_factory=dict)
+    not_whole: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,7 @@ class Folder:
         self._counts: Counter[str] = Counter()
         self._seen = self._under_way = 0
         self._again: list[Pending] = []  # judged, and perhaps written again meanwhile
-        self._late: dict[
-            str, float
-        ] = {}  # source -> since when it waits, of those that were read in vain; the oldest first
+        self._not_whole: dict[str, tuple[str, float]] = {}  # read in vain: source -> camera, since when it waits
         self._unreadable: dict[str, tuple[str, float]] = {}  # source -> state of the file, when to try again
         roots = [root for root, _ in self._roots]
         self._searches = [Search(root, roots, watching.rescan_s) for root in roots]
@@ -107,7 +105,7 @@ class Folder:
         source = outcome.file.source
         pending = self._pending[source]
         if outcome.row is None:
-            self._late.setdefault(source, pending.ready)
+            self._not_whole.setdefault(source, (pending.file.camera or "", pending.ready))
             if pending.heard_of:
                 self._again.append(replace(pending))
             pending.stage, pending.closed, pending.heard_of = Stage.SETTLING, False, False
@@ -115,7 +113,7 @@ class Folder:
             self._ready_at(pending, pending.changed + again)
             return
         del self._pending[source]
-        self._late.pop(source, None)
+        self._not_whole.pop(source, None)
         if pending.heard_of:
             self._again.append(pending)
         unreadable = outcome.row["sha256"] is None and outcome.row["verdict"] == Verdict.ERROR
@@ -142,20 +140,21 @@ class Folder:
             error=self._counts["error"],
             skipped=self._counts["skipped"],
             pending=len(self._pending),
-            lag_s=self._lag_s(),
+            lag_s=round(time.monotonic() - self._ready[0].ready, 3) if self._ready else 0.0,
             unsearched=[where for search in self._searches for where in search.unsearched][:MAX_UNSEARCHED],
             away={
                 camera or "": search.away
                 for search, (_, camera) in zip(self._searches, self._roots, strict=True)
                 if search.away
             },
+            not_whole=self._not_whole_s(),
         )
 
-    def _lag_s(self) -> float:
-        """A frame that is not whole yet waits, too: nothing is known of that part."""
-        waiting = [pending.ready for pending in itertools.islice(self._ready, 1)]
-        waiting += itertools.islice(self._late.values(), 1)
-        return round(time.monotonic() - min(waiting), 3) if waiting else 0.0
+    def _not_whole_s(self) -> dict[str, float]:
+        now, ages = time.monotonic(), dict[str, float]()
+        for camera, since in self._not_whole.values():
+            ages[camera] = max(ages.get(camera, 0.0), round(now - since, 3))
+        return ages
 
     def _look_on(self, wake: Wake, ledger: Ledger) -> None:
         """Look at all files again when it is time to; a little at a time, so that frames are judged meanwhile."""
@@ -214,7 +213,7 @@ class Folder:
             state = state_of(pending.file.path)
             if state == GONE:  # before it could be read: it was never a frame
                 del self._pending[source]
-                self._late.pop(source, None)
+                self._not_whole.pop(source, None)
                 self._seen -= 1
             elif self._note(pending, state) and not pending.closed:
                 self._ready_at(pending, pending.changed + self._rule.settle_s)

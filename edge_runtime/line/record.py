@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ WITH judged AS (
     AND source IN (SELECT source FROM inspections WHERE verdict IN ('error', 'skipped')) GROUP BY source)
 """
 """Of each frame that could not be judged once, the last row that judges it: looked up at once, as one name may have many rows."""
+_WEEK = re.compile(r"\d{4}-?W\d\d")
 _WITHIN = "i.id <= :last AND i.inspected_at >= :since AND (:until = '' OR i.inspected_at < :until)"
 
 
@@ -53,9 +55,11 @@ def stamp(moment: datetime, timespec: str = "milliseconds") -> str:
 
 def as_stored(text: str) -> str:
     """Any ISO 8601 time, local unless it says else, as `inspected_at` is written; empty for all times. Raises ValueError for what is
-    none."""
+    none, and for a week without a day."""
     if not text:
         return ""
+    if _WEEK.fullmatch(text):
+        raise ValueError(text)
     try:
         return stamp(datetime.fromisoformat(text))
     except (OverflowError, OSError):  # beyond what there is, or what the system knows local time of
@@ -68,7 +72,7 @@ def end_as_stored(text: str) -> str:
         day = date.fromisoformat(text)
     except ValueError:
         return as_stored(text)
-    if day == date.max:
+    if day == date.max or _WEEK.fullmatch(text):
         raise ValueError(text)
     return as_stored((day + timedelta(days=1)).isoformat())
 
@@ -174,17 +178,30 @@ class Record:
             found = self._db.execute("SELECT mark, who, at FROM marks WHERE inspection = ? ORDER BY id DESC", (number,))
             return [{"mark": mark, "who": who, "at": at} for mark, who, at in found]
 
-    def latest(self, verdict: str, limit: int, camera: str | None = None) -> list[Row]:
-        """The last rows with this verdict, newest first. camera: of this one alone, as far as NEAR rows with the verdict go back."""
-        if camera is None:
-            found = self._db.execute(f"{_SELECT} WHERE i.verdict = ? ORDER BY i.id DESC LIMIT ?", (verdict, limit))
-        else:
-            near = "SELECT id FROM inspections WHERE verdict = ? ORDER BY id DESC LIMIT ?"
-            found = self._db.execute(
-                f"{_SELECT} WHERE i.id IN ({near}) AND {_CAMERA} = ? ORDER BY i.id DESC LIMIT ?",
-                (verdict, NEAR, camera, limit),
-            )
+    def latest(self, verdict: str, limit: int) -> list[Row]:
+        """The last rows with this verdict, newest first."""
+        found = self._db.execute(f"{_SELECT} WHERE i.verdict = ? ORDER BY i.id DESC LIMIT ?", (verdict, limit))
         return [_row(one) for one in found]
+
+    def latest_ids(self, verdict: str, camera: str, after: int = 0) -> list[int]:
+        """Of the rows with this verdict and camera that have a greater id than `after`, newest first, as far as NEAR rows with the verdict go
+        back."""
+        near = "SELECT * FROM inspections WHERE verdict = ? AND id > ? ORDER BY id DESC LIMIT ?"
+        found = self._db.execute(
+            f"SELECT i.id FROM ({near}) i WHERE {_CAMERA} = ? ORDER BY i.id DESC", (verdict, after, NEAR, camera)
+        )
+        return [number for (number,) in found]
+
+    @property
+    def last_id(self) -> int:
+        """The greatest id there is, 0 without any."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM inspections").fetchone()[0])
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Tells a ledger from one that has taken its place. Raises OSError."""
+        info = os.stat(self.out / LEDGER)
+        return info.st_dev, info.st_ino
 
     def beside(self, number: int, verdict: str, camera: str | None = None) -> tuple[int | None, int | None]:
         """The ids of the next older and the next newer row of this verdict and camera, None also beyond NEAR others."""
@@ -202,9 +219,9 @@ class Record:
         """How many rows each (camera, verdict) has; the camera is "" for a single folder. Also up to which id they were counted, and
         whether that is the last: a long record is counted in parts. since: UTC, ISO 8601, as in `inspected_at`. after: the id that
         this gave before, 0 at first."""
-        last = self._db.execute("SELECT coalesce(max(id), 0) FROM inspections").fetchone()[0]
+        last = self.last_id
         if not after:
-            first = self._db.execute("SELECT min(id) FROM inspections WHERE inspected_at >= ?", (since,)).fetchone()[0]
+            first = self._db.execute("SELECT min(+id) FROM inspections WHERE inspected_at >= ?", (since,)).fetchone()[0]
             after = last if first is None else first - 1
         end = min(last, after + COUNTED)
         found = self._db.execute(

@@ -19,6 +19,7 @@ SHARE = 0.1
 MOST_REST_S = 300.0
 STALLED_S = 10.0
 """After which a look that finds nothing more, and does not end, is told."""
+SLOW = "takes long to list"
 MAX_UNSEARCHED = 20
 """Folders named of those in which frames can't be looked for."""
 
@@ -33,6 +34,7 @@ class Search:
         self.next_at = 0.0
         self._others, self._rescan_s = others, rescan_s
         self._look: _Look | None = None
+        self._found = False
         self._handled_s = self._heard_at = 0.0
         self._noted: list[str] = []
         self._gone = ""
@@ -48,13 +50,15 @@ class Search:
             if now < self.next_at:
                 return
             self._look, self._handled_s, self._heard_at = _Look(lambda: self._all_files(wake)), 0.0, now
+            self._found = False
             self.next_at = now + self._rescan_s
         while (now := time.monotonic()) <= until:
             try:
                 path = self._look.take()
             except queue.Empty:
                 if now > self._heard_at + STALLED_S:
-                    self.unsearched = [f"{frames.printable(str(self.root))}: takes long to list"]
+                    self.unsearched = [f"{frames.printable(str(self.root))}: {SLOW}"]
+                    self.away = self.away if self._found else SLOW
                 return
             self._heard_at = now
             if path is None:
@@ -62,6 +66,7 @@ class Search:
                 self._look, self.next_at = None, max(self.next_at, now + rest_s)
                 self.unsearched, self.away = self._noted, self._gone
                 return
+            self._found, self.away = True, ""
             yield path
             self._handled_s += time.monotonic() - now
 

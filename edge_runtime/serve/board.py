@@ -78,6 +78,8 @@ class Board:
     def status(self, status: Status) -> None:
         with self._lock:
             self._status = status
+            for name in (*status.away, *status.not_whole):
+                self._camera(name)
             self.version += 1
 
     def preview(self, row: Row, jpeg: bytes) -> None:
@@ -134,7 +136,8 @@ class Board:
                 "status": {"pending": self._status.pending, "lag_s": self._status.lag_s, "seen": self._status.seen},
                 "per_second": round(self._rate.per_second(now), 2),
                 "cameras": [
-                    _seen(name, camera, now) | {"away": self._status.away.get(name)}
+                    _seen(name, camera, now)
+                    | {"away": self._status.away.get(name), "not_whole_s": self._status.not_whole.get(name, 0.0)}
                     for name, camera in sorted(self._cameras.items())
                 ],
             }
@@ -146,7 +149,7 @@ class Board:
                 "frames": dict(self._frames),
                 "stages": {stage: (kept.cumulative(), kept.sum_ms) for stage, kept in self._stages.items()},
                 "pending": self._status.pending,
-                "lag_s": self._status.lag_s,
+                "lag_s": max([self._status.lag_s, *self._status.not_whole.values()]),
                 "restarts": self._restarts,
                 "up": self._worker == "running",
                 "last": {name: camera.last for name, camera in self._cameras.items()},

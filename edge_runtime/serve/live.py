@@ -9,19 +9,19 @@ from typing import Any
 
 from edge_runtime import __version__
 from edge_runtime.errors import UsageError
-from edge_runtime.line.record import Record
+from edge_runtime.line.record import Record, Row
 from edge_runtime.serve.board import Board, brief
 
 STRIP = 12
 FRESH_S = 0.1
-MAX_SHIFTS = 16
-"""Ways to ask for the state, each kept for a while: since when is counted, and the camera that is looked at."""
+MOST_ASKED = 64
+"""Ways to ask for the state that are kept: as many as screens may be open."""
 
 
 class Live:
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._counts = Counts()
+        self._counts, self._latest = Counts(), Latest()
         self._texts: OrderedDict[tuple[str, str | None], tuple[int, float, str]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -34,7 +34,8 @@ class Live:
             if kept is None or kept[0] != version or now - kept[1] > FRESH_S:
                 kept = version, now, json.dumps(self._state(since, camera))
                 self._texts[since, camera] = kept
-                if len(self._texts) > MAX_SHIFTS:
+                self._texts.move_to_end((since, camera))
+                if len(self._texts) > MOST_ASKED:
                     self._texts.popitem(last=False)
             return version, kept[2]
 
@@ -47,8 +48,8 @@ class Live:
                 state["counts"] = None if counts is None else _by_verdict(counts)
                 for one in state["cameras"]:
                     one["counts"] = None if counts is None else _by_verdict(counts, one["name"])
-                state["rejects"] = [brief(row) for row in record.latest("anomaly", STRIP, camera)]
-                unjudged = record.latest("error", STRIP, camera) + record.latest("skipped", STRIP, camera)
+                state["rejects"] = [brief(row) for row in self._latest.of(record, "anomaly", camera)]
+                unjudged = self._latest.of(record, "error", camera) + self._latest.of(record, "skipped", camera)
                 unjudged.sort(key=lambda row: -row["id"])
                 state["unjudged"] = [brief(row) for row in unjudged[:STRIP]]
         except UsageError:
@@ -70,13 +71,39 @@ class Counts:
     """Rows per camera and verdict since some times. Rows stay as they are, so that only new ones are counted: a record may be long."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[int, Counter[tuple[str, str]]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, tuple[int, int]], tuple[int, Counter[tuple[str, str]]]] = OrderedDict()
 
     def since(self, since: str, record: Record) -> Counter[tuple[str, str]] | None:
         """None until all are counted."""
-        last, counts = self._kept.get(since, (0, Counter()))
+        key = since, record.identity
+        last, counts = self._kept.get(key, (0, Counter()))
+        if last > record.last_id:  # another ledger, in spite of all
+            last, counts = 0, Counter()
         last, whole, new = record.counts(since, last)
-        self._kept[since] = last, counts + new
-        if len(self._kept) > MAX_SHIFTS:
+        self._kept[key] = last, counts + new
+        self._kept.move_to_end(key)
+        if len(self._kept) > MOST_ASKED:
             self._kept.popitem(last=False)
-        return self._kept[since][1] if whole else None
+        return self._kept[key][1] if whole else None
+
+
+class Latest:
+    """The last rows of a camera per verdict. Only new rows are looked through: those of one camera may be rare."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], tuple[int, list[int]]] = OrderedDict()
+
+    def of(self, record: Record, verdict: str, camera: str | None) -> list[Row]:
+        """camera: None for all. Newest first."""
+        if camera is None:
+            return record.latest(verdict, STRIP)
+        last, ids = self._kept.get((verdict, camera), (0, []))
+        now = record.last_id
+        if last > now:  # another ledger has taken the place of the one that was looked through
+            last, ids = 0, []
+        ids = [*record.latest_ids(verdict, camera, last), *ids][:STRIP]
+        self._kept[verdict, camera] = now, ids
+        self._kept.move_to_end((verdict, camera))
+        if len(self._kept) > 3 * MOST_ASKED:
+            self._kept.popitem(last=False)
+        return [row for row in map(record.row, ids) if row and row["verdict"] == verdict]

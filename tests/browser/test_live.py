@@ -55,6 +55,10 @@ def test_what_is_said_depends_on_how_long_ago_things_happened(page: Any, watch: 
     assert said(0) == said(1.9) == ("REJECT", 1, "stays 3 s; the newest frame is PASS")
     assert said(2.1) == said(29) == ("PASS", 2, "")
     assert said(30) == ("NO NEW FRAME", 2, "")
+    camera["away"] = "is not there"
+    assert said(0) == said(1.9) == ("REJECT", 1, "stays 3 s; the newest frame is PASS")
+    assert said(2.4) == ("PASS", 2, "")
+    assert said(2.6) == ("NO FOLDER", 2, "")
 
 
 def test_the_page_recovers_by_itself_when_the_server_is_back(page: Any, watch: Start, complaints: list[str]) -> None:
@@ -135,6 +139,10 @@ def test_what_is_worst_is_in_sight_also_on_a_phone(page: Any, watch: Start) -> N
     line = watch("left", "middle", "right")
     page.goto(line.url)
     pill = page.locator("#live-pill")
+    expect(pill).to_have_text("WAITING: all")
+    line.cameras[1].rename(line.folder / "away")
+    expect(pill).to_have_text("NO FOLDER: middle")
+    (line.folder / "away").rename(line.cameras[1])
     expect(pill).to_have_text("WAITING: all")
     for camera in (0, 2):
         line.put("1.png", bad=True, camera=camera)

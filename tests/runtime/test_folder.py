@@ -74,7 +74,7 @@ def test_a_frame_that_is_deleted_before_it_was_read_was_never_one(
             wait(work, lambda: folder.status().pending == folder.status().seen == 0)
 
 
-def test_a_frame_that_is_not_whole_yet_lags_behind_from_when_it_came(
+def test_a_frame_that_is_not_whole_yet_is_told_of_from_when_it_came(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is known of that part, however often its file is tried again."""
@@ -83,16 +83,16 @@ def test_a_frame_that_is_not_whole_yet_lags_behind_from_when_it_came(
     tiny.write_frames(tmp_path / "cam", {"a.png": tiny.frame()})
     with closing(folder.work(ledger, stop)) as work:
         torn = first(work).file
-        assert folder.status().lag_s == 0
+        assert folder.status().not_whole == {}
         assert folder.put_off(torn, was_read=True)
         folder.over(Outcome(torn, None))
         monkeypatch.setattr(time, "monotonic", lambda: now() + 500)
-        assert 500 <= folder.status().lag_s < 600
+        assert 500 <= folder.status().not_whole[""] < 600
         monkeypatch.setattr(time, "monotonic", lambda: now() + 1500)
         assert first(work).file == torn
-        assert 1500 <= folder.status().lag_s < 1600
+        assert 1500 <= folder.status().not_whole[""] < 1600
         folder.over(Outcome(torn, {"sha256": "0" * 64, "verdict": "error"}))
-        assert folder.status().lag_s == 0
+        assert folder.status().not_whole == {} and folder.status().lag_s == 0
 
 
 def test_a_folder_that_can_not_be_listed_holds_up_no_other_camera_and_is_told(
@@ -114,8 +114,10 @@ def test_a_folder_that_can_not_be_listed_holds_up_no_other_camera_and_is_told(
         assert sound.source == "sound/b.png"
         folder.over(Outcome(sound, None))
         wait(work, lambda: folder.status().unsearched == [f"{tmp_path / 'dead'}: takes long to list"])
+        assert folder.status().away == {"dead": "takes long to list"}
         back.set()
         assert first(work).file.source == "dead/a.png"
+        assert folder.status().away == {}
         wait(work, lambda: folder.status().unsearched == [])
 
 

@@ -128,7 +128,7 @@ def test_a_period_has_a_page_of_its_own(
     }
     found = edge_detect("results", "OUT", *period.split(), env=os.environ | {"TZ": "UTC"}).stdout.splitlines()
     assert [json.loads(line)["frame"] for line in found] == [f"{each}.jpg" for each in frames]
-    assert (three_days / "report.html").read_text("utf-8") == whole and "Only what" not in whole
+    assert (three_days / "report.html").read_text("utf-8") == whole and "Only results" not in whole
 
 
 def test_a_period_without_results_says_so(three_days: Path, edge_detect: Run) -> None:
@@ -145,6 +145,8 @@ def test_a_period_without_results_says_so(three_days: Path, edge_detect: Run) ->
     [
         ("--since yesterday", "--since yesterday: no time; expected ISO 8601, such as 2026-11-24 or 2026-11-24T06:00Z"),
         ("--until 2026-11-31", "--until 2026-11-31: no time; expected ISO 8601"),
+        ("--until 2026-W48", "--until 2026-W48: no time; expected ISO 8601"),
+        ("--since 2026-W48", "--since 2026-W48: no time; expected ISO 8601"),
         ("--until 9999-12-31", "--until 9999-12-31: no time; expected ISO 8601"),
         ("--since 2026-11-24 --until 2026-11-23", "--until 2026-11-23: is not after --since 2026-11-24; expected a later day"),
         ("--since 2026-11-24T06:00 --until 2026-11-24T06:00", "--until 2026-11-24T06:00: is not after --since"),

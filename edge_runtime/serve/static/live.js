@@ -76,15 +76,17 @@ export class Live {
 
   // While something else is looked at, or not all tiles are in sight, the worst of all cameras is. One that is idle hides no other.
   pill(verdicts, waiting) {
-    const rank = { pass: 0, none: 1, error: 2, reject: 3 };
+    const kinds = ["pass", "none", "error", "reject"];
+    const rank = ({ kind, word }) => kinds.indexOf(kind) - (word === "WAITING" || word === "SKIPPED" ? 0.5 : 0);
     const several = verdicts.length > 1;
-    const [camera, worst] = [...verdicts].sort(([, a], [, b]) => rank[b.kind] - rank[a.kind])[0] ?? [null, waiting];
-    const alike = verdicts.filter(([, { kind }]) => kind === worst.kind).length;
+    const [camera, worst] = [...verdicts].sort(([, a], [, b]) => rank(b) - rank(a))[0] ?? [null, waiting];
+    const alike = verdicts.filter(([, { word }]) => word === worst.word).length;
     const where = { [verdicts.length]: "all", 1: camera?.name }[alike] ?? `${alike} of ${verdicts.length}`;
     const pill = byId("live-pill");
     data(pill, "kind", worst.kind);
     data(pill, "several", String(several));
-    data(pill, "elsewhere", String(several && this.focus !== null));
+    const hidden = this.focus !== null || this.place.scrollHeight > this.place.clientHeight + 1;
+    data(pill, "elsewhere", String(several && hidden));
     text(pill, several ? `${worst.word}: ${where}` : `Live: ${worst.word}`);
     pill.href = several && alike === 1 ? linkTo(camera) : "#/";
   }

@@ -63,21 +63,22 @@ export class Stats {
     this.list();
     data(this.node, "live", String(live));
     const camera = state.cameras.find((each) => each.name === name);
-    const counts = (camera ?? state).counts;
+    const counts = (name === null ? state : camera)?.counts;
     const { good = 0, anomaly = 0, error = 0, skipped = 0 } = counts ?? {};
-    text(this.counted, camera ? "Counted, this camera" : "Counted");
-    for (const [name, words] of OF_ALL) text(this.values[name].label, camera ? `${words} (all)` : words);
+    text(this.counted, name === null ? "Counted" : "Counted, this camera");
+    for (const [name, words] of OF_ALL) text(this.values[name].label, name === null ? words : `${words} (all)`);
     const judged = good + anomaly;
     const counted = (value) => (counts ? whole(value) : "…"); // a long record takes seconds, once
     this.set("good", counted(good), share(good, judged));
     this.set("anomaly", counted(anomaly), share(anomaly, judged));
     this.set("unjudged", counted(error + skipped), error && skipped ? `${error} errors` : "");
     data(this.node, "unjudged", String(error + skipped > 0));
-    data(this.node, "behind", String(live && state.status.lag_s > 5));
+    const lag = Math.max(state.status.lag_s, ...state.cameras.map((each) => each.not_whole_s));
+    data(this.node, "behind", String(live && lag > 5));
     if (!live) return ["speed", "pending", "lag"].forEach((name) => this.set(name, "–", ""));
     this.set("speed", state.per_second.toFixed(1), "frames/s");
     this.set("pending", whole(state.status.pending), state.status.pending === 1 ? "frame" : "frames");
-    this.set("lag", duration(Math.round(10 * state.status.lag_s) / 10), "");
+    this.set("lag", duration(Math.round(10 * lag) / 10), "");
   }
 
   set(name, value, more) {

@@ -42,8 +42,9 @@ export class Tile {
     text(this.why, verdict.why);
     show(this.why, verdict.why !== "");
     this.gauge.update(verdict.kind === "none" ? null : verdict.row);
-    show(this.behind, verdict.kind !== "none" && lag > BEHIND_S);
-    text(this.behind, `${duration(lag)} behind the camera`);
+    const torn = camera?.not_whole_s ?? 0;
+    show(this.behind, verdict.kind !== "none" && Math.max(lag, torn) > BEHIND_S);
+    text(this.behind, torn > lag ? `a newer frame can't be read yet, for ${duration(torn)}` : `${duration(lag)} behind the camera`);
     show(this.name, link !== null);
     if (link !== null) this.name.href = link;
     text(this.name, camera?.name || "no camera");

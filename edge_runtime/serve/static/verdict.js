@@ -4,7 +4,7 @@ import { clock, duration } from "./format.js";
 import * as settings from "./settings.js";
 import { svg } from "./dom.js";
 
-const HOLD_S = 3; // a reject stays up so long, however fast frames follow
+const HOLD_S = 3; // a reject stays up so long, however fast frames follow, and every verdict, whatever becomes of its folder
 
 export const KINDS = { good: "pass", anomaly: "reject", error: "error", skipped: "error" };
 export const WORDS = { good: "PASS", anomaly: "REJECT", error: "ERROR", skipped: "SKIPPED" };
@@ -44,10 +44,10 @@ export function outage(state, stream) {
 // silence: seconds since the state was received.
 export function judge(camera, silence) {
   const { row, reject, away } = camera;
-  if (away) return none("NO FOLDER", `its folder: ${away}${row ? `; the last was ${WORDS[row.verdict]}` : ""}`, row);
+  const age = row ? camera.age_s + silence : Infinity;
+  const last = row ? `the last was ${WORDS[row.verdict]}` : "no frame yet";
+  if (away && age > HOLD_S) return none("NO FOLDER", `its folder: ${away}; ${last}`, row);
   if (!row) return none("WAITING", "for the first frame");
-  const age = camera.age_s + silence;
-  const last = `the last was ${WORDS[row.verdict]}`;
   if (age > Number(settings.get("staleAfter"))) return none("NO NEW FRAME", `for ${duration(Math.floor(age))}; ${last}`, row);
   if (reject && reject.id !== row.id && camera.reject_age_s + silence < HOLD_S) {
     return { kind: "reject", word: WORDS.anomaly, why: "", row: reject, held: `stays ${HOLD_S} s; the newest frame is ${WORDS[row.verdict]}` };

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import socket
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 
 from edge_runtime.line import record
 from edge_runtime.line.events import Status
+from edge_runtime.line.ledger import Ledger
 from edge_runtime.line.record import Row
 from edge_runtime.results import Verdict
 from edge_runtime.serve import board as boards
@@ -19,6 +22,7 @@ from edge_runtime.serve.live import Live
 from edge_runtime.serve.stream import Events, Streams
 from edge_runtime.serve.tally import Histogram, Rate
 from tests.runtime.serve import JPEG, Commit, states
+from tests.runtime.serve.conftest import inspection
 
 
 def test_first_state_is_complete_and_the_next_comes_by_itself(
@@ -88,6 +92,29 @@ def test_a_long_record_is_counted_in_parts_and_told_when_all_are(
         assert [stream.next()["counts"] for _ in range(3)] == [None, None, {"anomaly": 5}]
         commit("new.jpg")
         assert stream.next(lambda state: state["counts"] != {"anomaly": 5})["counts"] == {"anomaly": 6}
+
+
+def test_another_ledger_in_the_same_place_is_counted_from_its_beginning(
+    client: httpx.Client, board: Board, commit: Commit, tmp_path: Path
+) -> None:
+    board.ready("ball screw", "ab", ["left", "right"])
+    for number in range(5):
+        commit(f"left/{number}.jpg", camera="left")
+    with states(str(client.base_url), params={"camera": "left"}) as stream:
+        assert stream.next()["counts"] == {"anomaly": 5}
+        os.rename(tmp_path / "out", tmp_path / "old")
+        with Ledger(tmp_path / "out", {"model": "ab" * 32}) as ledger:
+            ledger.commit(inspection("left/new.jpg"), "left", {})
+            state = stream.next(lambda state: bool(state["rejects"]) and state["rejects"][0]["frame"] == "left/new.jpg")
+            assert state["counts"] == {"anomaly": 1} and len(state["rejects"]) == 1
+
+
+def test_a_frame_that_is_not_whole_yet_is_told_of_at_its_camera(client: httpx.Client, board: Board) -> None:
+    board.status(Status(1, 0, 0, 0, 1, 0.5, not_whole={"left": 7.5}))
+    with states(str(client.base_url)) as stream:
+        (left,) = stream.next()["cameras"]
+        assert (left["name"], left["not_whole_s"], left["row"]) == ("left", 7.5, None)
+    assert "edge_detect_lag_seconds 7.5" in client.get("/metrics").text
 
 
 def test_a_camera_without_its_folder_is_known_to_be_away(client: httpx.Client, board: Board) -> None:
