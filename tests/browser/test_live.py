@@ -59,6 +59,9 @@ def test_what_is_said_depends_on_how_long_ago_things_happened(page: Any, watch: 
     assert said(0) == said(1.9) == ("REJECT", 1, "stays 3 s; the newest frame is PASS")
     assert said(2.4) == ("PASS", 2, "")
     assert said(2.6) == ("NO FOLDER", 2, "")
+    camera |= {"away": None, "not_whole_s": 5.5}
+    assert said(4) == ("PASS", 2, "")  # what can't be read came before it
+    assert said(5.1) == ("NOT READ YET", 2, "")
 
 
 def test_the_page_recovers_by_itself_when_the_server_is_back(page: Any, watch: Start, complaints: list[str]) -> None:
@@ -109,9 +112,11 @@ def test_every_camera_has_its_own_verdict(page: Any, watch: Start) -> None:
     expect(page.get_by_role("region", name="Camera left").locator(".verdict-word")).to_have_text("PASS")
     expect(page.get_by_role("region", name="Camera right").locator(".verdict-word")).to_have_text("REJECT")
     expect(page.locator("#live-pill")).to_be_hidden()
+    expect(page.locator(".figure-speed dt")).to_have_text("Speed")
     page.get_by_role("link", name="left", exact=True).click()
     expect(page.locator(".tile")).to_have_count(1)
     expect(page.locator(".verdict-word")).to_have_text("PASS")
+    expect(page.locator(".figure-speed dt")).to_have_text("Speed (all)")
     expect(page.locator(".figure-good .figure-value")).to_have_text("1")
     expect(page.locator(".figure-anomaly .figure-value")).to_have_text("0")
     expect(page.locator(".strip-item")).to_have_count(0)

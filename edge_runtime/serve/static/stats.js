@@ -3,6 +3,7 @@
 import { data, el, text } from "./dom.js";
 import { duration, share, whole } from "./format.js";
 import * as settings from "./settings.js";
+import { BEHIND_S } from "./verdict.js";
 
 const FIGURES = [
   ["good", "Pass"],
@@ -66,7 +67,7 @@ export class Stats {
     const counts = (name === null ? state : camera)?.counts;
     const { good = 0, anomaly = 0, error = 0, skipped = 0 } = counts ?? {};
     text(this.counted, name === null ? "Counted" : "Counted, this camera");
-    for (const [name, words] of OF_ALL) text(this.values[name].label, name === null ? words : `${words} (all)`);
+    for (const [figure, words] of OF_ALL) text(this.values[figure].label, name === null ? words : `${words} (all)`);
     const judged = good + anomaly;
     const counted = (value) => (counts ? whole(value) : "…"); // a long record takes seconds, once
     this.set("good", counted(good), share(good, judged));
@@ -74,7 +75,7 @@ export class Stats {
     this.set("unjudged", counted(error + skipped), error && skipped ? `${error} errors` : "");
     data(this.node, "unjudged", String(error + skipped > 0));
     const lag = Math.max(state.status.lag_s, ...state.cameras.map((each) => each.not_whole_s));
-    data(this.node, "behind", String(live && lag > 5));
+    data(this.node, "behind", String(live && lag > BEHIND_S));
     if (!live) return ["speed", "pending", "lag"].forEach((name) => this.set(name, "–", ""));
     this.set("speed", state.per_second.toFixed(1), "frames/s");
     this.set("pending", whole(state.status.pending), state.status.pending === 1 ? "frame" : "frames");

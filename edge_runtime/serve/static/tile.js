@@ -4,9 +4,7 @@ import { data, el, show, text } from "./dom.js";
 import { duration, fileName, moment } from "./format.js";
 import { Gauge } from "./gauge.js";
 import { Picture } from "./picture.js";
-import { shape } from "./verdict.js";
-
-const BEHIND_S = 5;
+import { BEHIND_S, shape } from "./verdict.js";
 
 export class Tile {
   constructor() {
@@ -44,7 +42,7 @@ export class Tile {
     this.gauge.update(verdict.kind === "none" ? null : verdict.row);
     const torn = camera?.not_whole_s ?? 0;
     show(this.behind, verdict.kind !== "none" && Math.max(lag, torn) > BEHIND_S);
-    text(this.behind, torn > lag ? `a newer frame can't be read yet, for ${duration(torn)}` : `${duration(lag)} behind the camera`);
+    text(this.behind, torn > lag ? `a frame can't be read yet, for ${duration(torn)}` : `${duration(lag)} behind the camera`);
     show(this.name, link !== null);
     if (link !== null) this.name.href = link;
     text(this.name, camera?.name || "no camera");

@@ -4,6 +4,7 @@ import { clock, duration } from "./format.js";
 import * as settings from "./settings.js";
 import { svg } from "./dom.js";
 
+export const BEHIND_S = 5;
 const HOLD_S = 3; // a reject stays up so long, however fast frames follow, and every verdict, whatever becomes of its folder
 
 export const KINDS = { good: "pass", anomaly: "reject", error: "error", skipped: "error" };
@@ -47,6 +48,8 @@ export function judge(camera, silence) {
   const age = row ? camera.age_s + silence : Infinity;
   const last = row ? `the last was ${WORDS[row.verdict]}` : "no frame yet";
   if (away && age > HOLD_S) return none("NO FOLDER", `its folder: ${away}; ${last}`, row);
+  const torn = camera.not_whole_s;
+  if (torn > BEHIND_S && torn < age) return none("NOT READ YET", `a newer frame, for ${duration(torn)}; ${last}`, row);
   if (!row) return none("WAITING", "for the first frame");
   if (age > Number(settings.get("staleAfter"))) return none("NO NEW FRAME", `for ${duration(Math.floor(age))}; ${last}`, row);
   if (reject && reject.id !== row.id && camera.reject_age_s + silence < HOLD_S) {
