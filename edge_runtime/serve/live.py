@@ -54,7 +54,7 @@ class Live:
                 state["unjudged"] = [brief(row) for row in unjudged[:STRIP]]
         except UsageError:
             pass  # a new folder: the worker makes it once the model is loaded
-        except sqlite3.Error as err:
+        except (sqlite3.Error, OSError) as err:
             state["trouble"] = f"the results can't be read: {err}"
         return state
 
