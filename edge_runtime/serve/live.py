@@ -91,19 +91,20 @@ class Latest:
     """The last rows of a camera per verdict. Only new rows are looked through: those of one camera may be rare."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], tuple[int, list[int]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, tuple[int, int]], tuple[int, list[int]]] = OrderedDict()
 
     def of(self, record: Record, verdict: str, camera: str | None) -> list[Row]:
         """camera: None for all. Newest first."""
         if camera is None:
             return record.latest(verdict, STRIP)
-        last, ids = self._kept.get((verdict, camera), (0, []))
+        key = verdict, camera, record.identity
+        last, ids = self._kept.get(key, (0, []))
         now = record.last_id
-        if last > now:  # another ledger has taken the place of the one that was looked through
+        if last > now:  # another ledger, in spite of all
             last, ids = 0, []
         ids = [*record.latest_ids(verdict, camera, last), *ids][:STRIP]
-        self._kept[verdict, camera] = now, ids
-        self._kept.move_to_end((verdict, camera))
+        self._kept[key] = max([now, *ids[:1]]), ids  # one may have come since `now` was asked for
+        self._kept.move_to_end(key)
         if len(self._kept) > 3 * MOST_ASKED:
             self._kept.popitem(last=False)
-        return [row for row in map(record.row, ids) if row and row["verdict"] == verdict]
+        return [row for row in map(record.row, ids) if row]

@@ -18,7 +18,7 @@ from edge_runtime.line.record import Row
 from edge_runtime.results import Verdict
 from edge_runtime.serve import board as boards
 from edge_runtime.serve.board import Board
-from edge_runtime.serve.live import Live
+from edge_runtime.serve.live import Latest, Live
 from edge_runtime.serve.stream import Events, Streams
 from edge_runtime.serve.tally import Histogram, Rate
 from tests.runtime.serve import JPEG, Commit, states
@@ -107,6 +107,17 @@ def test_another_ledger_in_the_same_place_is_counted_from_its_beginning(
             ledger.commit(inspection("left/new.jpg"), "left", {})
             state = stream.next(lambda state: bool(state["rejects"]) and state["rejects"][0]["frame"] == "left/new.jpg")
             assert state["counts"] == {"anomaly": 1} and len(state["rejects"]) == 1
+
+
+def test_a_reject_that_comes_while_one_looks_is_there_once(
+    commit: Commit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit("left/1.jpg", camera="left")
+    latest = Latest()
+    monkeypatch.setattr(record.Record, "last_id", 0)  # as it was a moment before
+    with record.Record(tmp_path / "out") as reading:
+        for _ in range(2):
+            assert [row["frame"] for row in latest.of(reading, "anomaly", "left")] == ["left/1.jpg"]
 
 
 def test_a_frame_that_is_not_whole_yet_is_told_of_at_its_camera(client: httpx.Client, board: Board) -> None:
